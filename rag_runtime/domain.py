@@ -1,0 +1,182 @@
+"""The nouns of the runtime, as frozen values. No I/O, no library types but numpy's array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, NewType
+
+import numpy as np
+from numpy.typing import NDArray
+
+DocumentId = NewType("DocumentId", str)
+Metadata = Mapping[str, "str | int | float | bool | Sequence[str]"]
+
+
+class PlaceKind(StrEnum):
+    """What a place in a document is counted in; both count from 1, and a row is a data row (the header is none)."""
+
+    PAGE = "page"
+    ROW = "row"
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of a document's text, with the page or row it stands on where its format has such."""
+
+    text: str
+    place: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as it was understood: normalized text, before chunking.
+
+    `content_hash` is the SHA-256 (hex) of what makes two versions differ: passages, places and metadata.
+    `format` is the loader's name ("csv", "pdf", "text", ...); `place_kind` is None where places mean nothing.
+    """
+
+    id: DocumentId
+    source: str
+    format: str
+    content_hash: str
+    passages: tuple[Passage, ...]
+    place_kind: PlaceKind | None = None
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """From character `offset` of a chunk's text on, the text stands on `place` (until the next mark)."""
+
+    offset: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document, small enough for the embedding model. `ordinal` counts from 0 within the document."""
+
+    id: str
+    document_id: DocumentId
+    source: str
+    ordinal: int
+    text: str
+    content_hash: str
+    place_kind: PlaceKind | None = None
+    marks: tuple[Mark, ...] = ()
+    metadata: Metadata = field(default_factory=dict)
+
+    def place_at(self, offset: int) -> int | None:
+        """The page or row on which the character at `offset` stands."""
+        places = [mark.place for mark in self.marks if mark.offset <= offset]
+        return places[-1] if places else None
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Parallel arrays: uint32 indices and float32 values."""
+
+    indices: NDArray[np.uint32]
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What one text became: dense of shape (dimension,), sparse, and late interaction of shape (tokens, dimension)."""
+
+    dense: NDArray[np.float32]
+    sparse: SparseVector
+    late: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedChunk:
+    chunk: Chunk
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class StageRank:
+    """Where a hit stood in one stage of the search: rank from 1, and that stage's own score."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A found chunk. `score` is the fused one; `explain` has the stages ("dense", "sparse", "late") that found it."""
+
+    chunk: Chunk
+    score: float
+    explain: Mapping[str, StageRank] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """The span of a chunk that an answer leans on, and the page or row which that span lies in."""
+
+    document_id: DocumentId
+    source: str
+    text: str
+    score: float
+    page: int | None = None
+    row: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What a generator wrote, with the spans it leans on and the tokens it cost (0 where nothing counts them)."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    text: str
+    citations: tuple[Citation, ...]
+    route: str
+    degraded: bool = False
+    degraded_reason: str | None = None
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+FileStatus = Literal["queued", "stored", "unchanged", "failed"]
+JobStatus = Literal["queued", "running", "succeeded", "partial", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What became of one file of a request. `error` is a problem object (RFC 9457) when it failed."""
+
+    source: str
+    document_id: DocumentId
+    status: FileStatus
+    chunks: int = 0
+    error: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One ingest request. `owner` and `lease_until` (Unix seconds) say which replica works on it, and until when."""
+
+    id: str
+    created_at: float
+    files: tuple[FileResult, ...]
+    warnings: tuple[str, ...] = ()
+    owner: str = ""
+    lease_until: float = 0.0
+
+    @property
+    def status(self) -> JobStatus:
+        states = {file.status for file in self.files}
+        if "queued" in states:
+            return "queued" if states == {"queued"} and not self.owner else "running"
+        if "failed" not in states:
+            return "succeeded"
+        return "failed" if states == {"failed"} else "partial"
