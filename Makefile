@@ -1,0 +1,60 @@
+# Two commands matter: `make demo` and `make test`. Everything they need, they install.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ragops needs Python 3.11 or newer; name one with make PYTHON=...")'
+	@echo "installing the Python packages into $(VENV) (about a minute)"
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv: install your system's python3-venv package"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(INSTALLED) ## a cluster, the operator, a RagPipeline, documents in, cited answers out
+	@$(BIN)/python -m examples.demo
+
+down: $(INSTALLED) ## take the demo's cluster down
+	@$(BIN)/python -m tests.cluster down demo
+
+run: $(INSTALLED) ## the runtime alone on http://127.0.0.1:8000, its store in ./data
+	@$(BIN)/rag-runtime serve
+
+test: check unit e2e ## everything: lint, types, layers, unit, contract and end-to-end tests
+
+check: $(INSTALLED) ## lint, types and import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(INSTALLED) ## format, and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+unit: $(INSTALLED) ## tests that need no pods
+	$(BIN)/python -m tests.cluster binaries --control-plane
+	$(BIN)/pytest -m "not e2e"
+
+e2e: $(INSTALLED) ## tests in a real cluster
+	$(BIN)/pytest -m e2e
+
+images: $(INSTALLED) ## build the images
+	$(BIN)/python -m tests.cluster images
+
+crds: $(INSTALLED) ## write the CRD from the models
+	$(BIN)/rag-operator crds > crds/ragops.dev_ragpipelines.yaml
+	cp crds/ragops.dev_ragpipelines.yaml charts/ragops/files/
+
+lock: $(INSTALLED) ## pin the dependencies anew, with hashes
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	./requirements/lock
+
+.PHONY: help demo down run test check fmt unit e2e images crds lock
