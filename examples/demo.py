@@ -1,4 +1,4 @@
-"""`make demo`: a cluster, the operator, a RagPipeline, documents in, cited answers out. Everything it runs, it shows."""
+"""`make demo`: a cluster, the operator, a RagPipeline, documents in, cited answers out. It shows what it runs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import shlex
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any, cast
+
+import httpx
 
 from tests.cluster import Cluster, images, keep_cluster
 
@@ -47,7 +49,7 @@ def main() -> int:
             show_answer(question, ask(url, key, question))
     step("What the platform engineer sees")
     run(cluster, "kubectl", "get", "ragpipelines", "-n", NAMESPACE)
-    show_next_steps(cluster, time.monotonic() - started)
+    show_next_steps(time.monotonic() - started)
     return 0
 
 
@@ -107,8 +109,7 @@ def port_forward(cluster: Cluster) -> Iterator[str]:
     command = ["kubectl", "port-forward", "-n", NAMESPACE, f"service/{PIPELINE}", ":80"]
     with subprocess.Popen(command, env=cluster.env, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None
-            line = process.stdout.readline()  # Forwarding from 127.0.0.1:41234 -> 8000
+            line = cast(IO[str], process.stdout).readline()  # Forwarding from 127.0.0.1:41234 -> 8000
             if not line:
                 raise SystemExit("kubectl port-forward ended before it forwarded anything")
             yield "http://" + line.split("from ", 1)[1].split(" ", 1)[0]
@@ -116,27 +117,21 @@ def port_forward(cluster: Cluster) -> Iterator[str]:
             process.terminate()
 
 
-def ask(url: str, key: str, question: str) -> dict[str, object]:
-    request = urllib.request.Request(
-        f"{url}/v1/query",
-        data=json.dumps({"question": question}).encode(),
-        headers={"Content-Type": "application/json", "Authorization": f"Bearer {key}"},
-    )
-    with urllib.request.urlopen(request, timeout=60) as response:
-        answer: dict[str, object] = json.load(response)
-        return answer
+def ask(url: str, key: str, question: str) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {key}"}
+    response = httpx.post(f"{url}/v1/query", json={"question": question}, headers=headers, timeout=60)
+    response.raise_for_status()
+    return cast(dict[str, Any], response.json())
 
 
-def show_answer(question: str, answer: dict[str, object]) -> None:
+def show_answer(question: str, answer: dict[str, Any]) -> None:
     print(f"\n  Q: {question}\n  A: {answer['answer']}")
-    citations = answer["citations"]
-    assert isinstance(citations, list)
-    for number, citation in enumerate(citations, start=1):
+    for number, citation in enumerate(answer["citations"], start=1):
         place = next((f"{kind} {citation[kind]}" for kind in ("page", "row") if citation.get(kind)), "")
         print(f"     [{number}] {citation['source']} {place}")
 
 
-def show_next_steps(cluster: Cluster, seconds: float) -> None:
+def show_next_steps(seconds: float) -> None:
     step(f"Done in {seconds:.0f} s. How to go on")
     print(
         f"""\
