@@ -1,19 +1,20 @@
 """Everything that can go wrong, branched by who can act on it.
 
-    RagError
-    ├── RequestError            the caller: send something else
-    │   ├── DocumentUnreadable      this file, not the request: it becomes the file's own result
-    │   ├── NotFound
-    │   ├── TooLarge
-    │   └── UnsupportedType
-    ├── Unavailable             nobody yet: try again later
-    │   ├── StoreUnavailable
-    │   └── GeneratorUnavailable
-    └── Misconfigured           the operator of the service: mend a setting
-        ├── SettingInvalid
-        ├── ModelUnavailable
-        ├── IndexMismatch
-        └── StoreRejected
+RagError
+├── RequestError            the caller: send something else
+│   ├── DocumentUnreadable      this file, not the request: it becomes the file's own result
+│   ├── NotFound
+│   ├── TooLarge
+│   └── UnsupportedType
+├── Unavailable             nobody yet: try again later
+│   ├── Overloaded
+│   ├── StoreUnavailable
+│   └── GeneratorUnavailable
+└── Misconfigured           the operator of the service: mend a setting
+    ├── SettingInvalid
+    ├── ModelUnavailable
+    ├── IndexMismatch
+    └── StoreRejected
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ class UnsupportedType(RequestError):
 
 class Unavailable(RagError):
     """Something that the service depends on does not answer now."""
+
+
+class Overloaded(Unavailable):
+    """This replica is full, starting or stopping, and takes nothing more now."""
 
 
 class StoreUnavailable(Unavailable):
