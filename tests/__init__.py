@@ -1,0 +1,1 @@
+"""Tests, and the real Kubernetes they run against (`python -m tests.cluster`)."""

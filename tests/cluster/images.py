@@ -1,0 +1,8 @@
+"""placeholder"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Image:
+    name: str

@@ -1,0 +1,109 @@
+"""The folder of a named cluster, and the process that stays beside it while it runs."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster import cgroups, locks, paths
+from tests.cluster.errors import ClusterError
+from tests.cluster.progress import step
+
+END_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a named cluster keeps its things."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return paths.clusters_folder() / self.name
+
+    @property
+    def running(self) -> Path:
+        """The lock that the keeper holds as long as the cluster runs."""
+        return paths.clusters_folder() / f"{self.name}.running"
+
+    @property
+    def in_use(self) -> Path:
+        """The lock of whoever uses the cluster."""
+        return paths.clusters_folder() / f"{self.name}.in-use"
+
+    def write(self, known: dict[str, object]) -> None:
+        (self.folder / "state.json").write_text(json.dumps(known))
+
+    def read(self) -> dict[str, object]:
+        known: dict[str, object] = json.loads((self.folder / "state.json").read_text())
+        return known
+
+    def is_running(self) -> bool:
+        return locks.is_held(self.running)
+
+    def is_kept(self) -> bool:
+        return self.is_running() and (self.folder / "kept").exists()
+
+    def wait_for_end(self) -> None:
+        """A cluster whose owner has just died needs a moment."""
+        with locks.held(self.running):
+            pass
+
+    def clear(self) -> None:
+        """Remove what a keeper that was killed could not; its processes, links and mounts went with the namespaces."""
+        cgroups.remove(f"ragops-{self.name}")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def end(self) -> None:
+        """End a kept cluster."""
+        try:
+            pid = int((self.folder / "keeper.pid").read_text())
+        except (OSError, ValueError):
+            pid = None
+        if pid is not None and self.is_running():
+            with step(f"ending the cluster {self.name}"):
+                os.kill(pid, signal.SIGTERM)
+                self.wait_for_end()
+        self.clear()
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """The process beside a cluster, seen from the one that started it."""
+
+    process: "subprocess.Popen[bytes]"
+
+    @classmethod
+    def start(cls, state: State, plan: dict[str, object], *, kept: bool) -> "Keeper":
+        whole = {**plan, "folder": str(state.folder), "lock": str(state.running), "kept": kept}
+        plan_file = state.folder / "plan.json"
+        plan_file.write_text(json.dumps(whole))
+        if kept:
+            (state.folder / "kept").touch()
+        (state.folder / "log").mkdir(exist_ok=True)
+        with (state.folder / "log" / "keeper.log").open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.cluster.keeper", str(plan_file)],
+                stdin=subprocess.DEVNULL if kept else subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=paths.REPOSITORY,
+                # Ctrl-C is for the owner, who then ends the cluster in order.
+                start_new_session=True,
+            )
+        return cls(process)
+
+    def end(self) -> None:
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        else:
+            self.process.terminate()
+        try:
+            self.process.wait(END_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise ClusterError(f"process {self.process.pid} did not end the cluster in time") from None

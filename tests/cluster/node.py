@@ -1,0 +1,106 @@
+"""What happens in a node's namespaces, as data: commands to prepare them, and the servers to run. Pure."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster import configs, servers
+from tests.cluster.addresses import Addresses, host_interface
+from tests.cluster.needs import EVERYWHERE
+from tests.cluster.servers import ApiServer, Words
+
+INTERFACE = "eth0"
+# Folders whose place is compiled into the kubelet or the CNI library, and where each node has its own instead.
+PRIVATE_FOLDERS = {"/var/lib/kubelet": "kubelet", "/var/lib/cni": "cni-state", "/var/log": "var-log"}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node: what it is called, where it is reached, which API server it runs beside."""
+
+    cluster: str
+    addresses: Addresses
+    api: ApiServer
+
+    @property
+    def name(self) -> str:
+        return f"ragops-{self.cluster}"
+
+    @property
+    def cgroup(self) -> str:
+        return f"ragops-{self.cluster}"
+
+    @property
+    def folder(self) -> Path:
+        return self.api.folder
+
+
+def folders(node: Node) -> list[Path]:
+    names = ("log", "cni", "containerd", "volumes", "volume-plugins", *PRIVATE_FOLDERS.values())
+    return [node.folder / name for name in names]
+
+
+def links(node: Node) -> list[Words]:
+    """Run on the host once the namespaces exist; {pid} is a process in them."""
+    interface, where = host_interface(node.cluster), node.addresses
+    return [
+        f"ip link add {interface} type veth peer name {INTERFACE} netns {{pid}}".split(),
+        f"ip address add {where.host}/{where.link.prefixlen} dev {interface}".split(),
+        f"ip link set {interface} up".split(),
+        f"ip route add {where.pods} via {where.node} dev {interface}".split(),
+        f"ip route add {where.services} via {where.node} dev {interface}".split(),
+    ]
+
+
+def setup(node: Node) -> list[Words]:
+    """Run in the namespaces before any server."""
+    where = node.addresses
+    network = [
+        ["ip", "link", "set", "lo", "up"],
+        f"ip address add {where.node}/{where.link.prefixlen} dev {INTERFACE}".split(),
+        f"ip link set {INTERFACE} up".split(),
+        # Only the host is out there; it answers for its own addresses and forwards nothing.
+        f"ip route add default via {where.host}".split(),
+        ["sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1"],
+    ]
+    mounts = [["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"]]
+    mounts += [["mount", "--bind", str(node.folder / own), place] for place, own in PRIVATE_FOLDERS.items()]
+    return network + mounts
+
+
+def commands(node: Node) -> dict[str, Words]:
+    """Every server by name. They start together, and one that gives up too early is started again."""
+    api, pods = node.api, node.addresses.pods
+    return {
+        "etcd": servers.etcd(api),
+        "kube-apiserver": servers.kube_apiserver(api),
+        "containerd": servers.containerd(api),
+        "kube-controller-manager": servers.kube_controller_manager(api, 10257, pods),
+        "kube-scheduler": servers.kube_scheduler(api),
+        "kubelet": servers.kubelet(api, node.name),
+        "kube-proxy": servers.kube_proxy(api, node.name, pods),
+        "coredns": servers.coredns(api),
+        "recycler": [sys.executable, "-m", "tests.cluster.recycler", api.address, str(api.port), str(api.pki)],
+    }
+
+
+def files(node: Node) -> dict[str, str]:
+    """The configuration files, by name in the cluster's folder."""
+    return {
+        "containerd.toml": configs.containerd(node.folder),
+        "kubelet.json": configs.kubelet(node.folder, node.addresses, node.cgroup),
+        "cni/10-pods.conflist": configs.cni(node.addresses, node.folder),
+        "Corefile": configs.corefile(node.addresses, node.api.admin_kubeconfig),
+        "resolv.conf": "",
+    }
+
+
+def plan(node: Node) -> dict[str, object]:
+    """For `supervise`, in the namespaces."""
+    return {
+        "setup": setup(node),
+        "servers": [{"name": name, "command": words} for name, words in commands(node).items()],
+        "logs": str(node.folder / "log"),
+        "env": {"PATH": f"{node.api.bin}:{EVERYWHERE}", "HOME": str(node.folder)},
+        "remove": None,
+    }
