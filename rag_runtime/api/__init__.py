@@ -1,0 +1,1 @@
+"""The runtime over HTTP: requests to domain values, and back."""

@@ -1,0 +1,1 @@
+"""What Deployments, Jobs, CronJobs and people run."""

@@ -1,0 +1,234 @@
+"""Finish jobs in the background: chunk, embed, stage and publish each queued document, under a lease that is renewed.
+
+The store is the queue. Every step may be repeated by another replica, or by this one after a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
+
+import structlog
+
+from rag_runtime.domain import Chunk, Document, DocumentId, EmbeddedChunk, FileResult, Job
+from rag_runtime.errors import DocumentUnreadable, NotFound, Overloaded, StoreUnavailable, Unavailable
+from rag_runtime.ports import ChunkStore, Embedder
+from rag_runtime.problems import to_problem
+
+log = structlog.get_logger(__name__)
+
+# A document that changes as often as this while it is embedded is left to the job that changed it last.
+MAX_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """`owner` names this replica. A `sole_writer` knows that leases older than itself are dead."""
+
+    owner: str
+    batch_size: int = 32
+    at_once: int = 2
+    queue_limit: int = 200
+    lease_seconds: float = 30.0
+    poll_seconds: float = 5.0
+    sole_writer: bool = False
+
+
+class JobRunner:
+    def __init__(
+        self,
+        store: ChunkStore,
+        embedder: Embedder,
+        chunk: Callable[[Document], Sequence[Chunk]],
+        options: JobOptions,
+        *,
+        clock: Callable[[], float] = time.time,
+        on_finished: Callable[[FileResult], None] = lambda _: None,
+    ) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._chunk = chunk
+        self._options = options
+        self._clock = clock
+        self._on_finished = on_finished
+        self._started_at = clock()
+        self._open: dict[str, asyncio.Event] = {}
+        self._running: set[str] = set()
+        self._woken = asyncio.Event()
+        self._workers: list[asyncio.Task[None]] = []
+        self._locks: WeakValueDictionary[DocumentId, asyncio.Lock] = WeakValueDictionary()
+        self._stopping = False
+
+    def start(self) -> None:
+        self._workers = [asyncio.create_task(self._work(), name=f"ingest-{n}") for n in range(self._options.at_once)]
+
+    async def stop(self) -> None:
+        """End between two steps; unfinished jobs are released for whoever comes next."""
+        self.refuse()
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    def refuse(self) -> None:
+        """Take no new job from now on."""
+        self._stopping = True
+
+    def check_room(self) -> None:
+        if self._stopping:
+            raise Overloaded("this replica is stopping: send the documents again")
+        if len(self._open) >= self._options.queue_limit:
+            raise Overloaded(f"{len(self._open)} ingest jobs are waiting: send the documents again later")
+
+    def wake(self, job_id: str) -> None:
+        """There is a new job in the store."""
+        self._open[job_id] = asyncio.Event()
+        self._woken.set()
+
+    async def wait(self, job_id: str, *, seconds: float) -> Job:
+        """The job when it is finished, or as it is after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            job = await self._store.get_job(job_id)
+            if job is None:
+                raise NotFound(f"there is no job {job_id}")
+            left = deadline - time.monotonic()
+            if job.status not in ("queued", "running") or left <= 0:
+                return job
+            done = self._open.get(job_id)
+            # Another replica may finish it, and tells nobody but the store.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(done.wait() if done else asyncio.sleep(left), min(1.0, left))
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                job = await self._claim()
+                if job is None:
+                    await self._rest()
+                else:
+                    await self._run(job)
+            except Unavailable as later:
+                log.warning("ingest_paused", reason=str(later))
+                await asyncio.sleep(self._options.poll_seconds)
+            except Exception:  # a worker that dies of a surprise would leave every later job lying
+                log.exception("ingest_failed")
+                await asyncio.sleep(self._options.poll_seconds)
+
+    async def _rest(self) -> None:
+        """Nothing is to be claimed: what is open here and not running is another replica's by now."""
+        for job_id in self._open.keys() - self._running:
+            del self._open[job_id]
+        self._woken.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), self._options.poll_seconds)
+
+    async def _claim(self) -> Job | None:
+        now, lease = self._clock(), self._options.lease_seconds
+        if self._options.sole_writer:
+            # Our own leases end later than this, those of the process before us earlier.
+            now = max(now, self._started_at + lease - 0.001)
+        return await self._store.claim_job(owner=self._options.owner, now=now, lease_seconds=lease)
+
+    async def _run(self, job: Job) -> None:
+        running = _Running(self._store, job, self._clock, self._options.lease_seconds)
+        done = self._open.setdefault(job.id, asyncio.Event())
+        self._running.add(job.id)
+        renewal = asyncio.create_task(running.keep_renewing())
+        try:
+            for number, file in enumerate(job.files):
+                if file.status == "queued":
+                    await self._finish(number, file, running)
+        finally:
+            renewal.cancel()
+            await asyncio.gather(renewal, return_exceptions=True)
+            # Released at once when it was cut short, so that nobody has to wait for the lease to run out.
+            with contextlib.suppress(Unavailable):
+                await asyncio.shield(running.release())
+            self._running.discard(job.id)
+            self._open.pop(job.id, None)
+            done.set()
+        log.info("ingest_finished", job=job.id, status=running.job.status, files=len(job.files))
+
+    async def _finish(self, number: int, file: FileResult, running: _Running) -> None:
+        lock = self._locks.setdefault(file.document_id, asyncio.Lock())
+        try:
+            async with lock:
+                result = await self._publish(file, lambda chunks: running.note(number, replace(file, chunks=chunks)))
+        except Unavailable:
+            raise
+        except Exception as failed:  # one file's surprise must not cost the others of its job
+            log.exception("document_failed", document=file.document_id)
+            result = replace(file, status="failed", chunks=0, error=to_problem(failed))
+        running.note(number, result)
+        self._on_finished(result)
+
+    async def _publish(self, file: FileResult, progress: Callable[[int], None]) -> FileResult:
+        """Make what the store has of this document searchable, until it is the last that was sent."""
+        document = await self._store.get_document(file.document_id)
+        for _ in range(MAX_ROUNDS):
+            if document is None:
+                await self._store.delete_document(file.document_id)
+                return _failed(file, NotFound("the document was deleted before it was embedded"))
+            count = await self._publish_version(document, progress)
+            if count == 0:
+                return _failed(file, DocumentUnreadable("the document has no text"))
+            done = document.content_hash
+            document = await self._store.get_document(file.document_id)
+            if document is not None and document.content_hash == done:
+                break
+        return replace(file, status="stored", chunks=count)
+
+    async def _publish_version(self, document: Document, progress: Callable[[int], None]) -> int:
+        published = await self._store.published_version(document.id)
+        if published and published[0] == document.content_hash:
+            return published[1]
+        chunks = await asyncio.to_thread(self._chunk, document)
+        if not chunks:
+            return 0
+        for begin in range(0, len(chunks), self._options.batch_size):
+            step = chunks[begin : begin + self._options.batch_size]
+            vectors = await self._embedder.embed_documents([chunk.text for chunk in step])
+            await self._store.stage([EmbeddedChunk(c, v) for c, v in zip(step, vectors, strict=True)])
+            progress(begin + len(step))
+        count = await self._store.publish(document.id, document.content_hash)
+        if count != len(chunks):
+            raise StoreUnavailable(f"{count} of {len(chunks)} chunks of {document.id} are in the store: trying again")
+        return count
+
+
+class _Running:
+    """A claimed job as far as it has come. Writes of it go one after the other, the latest state each time."""
+
+    def __init__(self, store: ChunkStore, job: Job, clock: Callable[[], float], lease_seconds: float) -> None:
+        self.job = job
+        self._store = store
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+        self._writing = asyncio.Lock()
+
+    def note(self, number: int, result: FileResult) -> None:
+        files = list(self.job.files)
+        files[number] = result
+        self.job = replace(self.job, files=tuple(files))
+
+    async def keep_renewing(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease_seconds / 3)
+            with contextlib.suppress(Unavailable):
+                await self._write(self._clock() + self._lease_seconds)
+
+    async def release(self) -> None:
+        await self._write(0.0)
+
+    async def _write(self, lease_until: float) -> None:
+        async with self._writing:
+            self.job = replace(self.job, lease_until=lease_until)
+            await self._store.put_job(self.job)
+
+
+def _failed(file: FileResult, error: Exception) -> FileResult:
+    return replace(file, status="failed", chunks=0, error=to_problem(error))

@@ -1,0 +1,33 @@
+"""A question to hits: embed it as a query, search once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rag_runtime.domain import Hit
+from rag_runtime.ports import ChunkStore, Embedder, Search
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    hits: Sequence[Hit]
+    timings_ms: Mapping[str, float]
+
+
+class Retriever:
+    def __init__(self, embedder: Embedder, store: ChunkStore, *, score_floor: float = 0.0) -> None:
+        self._embedder = embedder
+        self._store = store
+        self._score_floor = score_floor
+
+    async def retrieve(self, query: str, *, top_k: int, explain: bool = False) -> Retrieved:
+        begin = time.perf_counter()
+        vectors = await self._embedder.embed_query(query)
+        embedded = time.perf_counter()
+        hits = await self._store.search(
+            Search(vectors, top_k, candidates=max(100, top_k), score_floor=self._score_floor, explain=explain)
+        )
+        searched = time.perf_counter()
+        return Retrieved(hits, {"embed": (embedded - begin) * 1000, "search": (searched - embedded) * 1000})
