@@ -1,14 +1,18 @@
-"""The nouns of the runtime, as frozen values. No I/O, no library types but numpy's array."""
+"""The nouns of the runtime, as frozen values. No I/O, no library types but numpy's array.
+
+numpy is not imported at run time, so that the child process that only parses files starts fast and small.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, NewType
+from typing import TYPE_CHECKING, Literal, NewType
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DocumentId = NewType("DocumentId", str)
 Metadata = Mapping[str, "str | int | float | bool | Sequence[str]"]
@@ -44,6 +48,14 @@ class Document:
     passages: tuple[Passage, ...]
     place_kind: PlaceKind | None = None
     metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A document, and what its reader should know about how it was read."""
+
+    document: Document
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
