@@ -1,7 +1,7 @@
 """The cluster as its users see it, whichever backend it came from."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.images import Image
 from tests.cluster.shell import run
 
-Loader = Callable[[Sequence[Image]], list[str]]
+Loader = Callable[[Sequence[Image]], None]
 
 
-def no_loader(images: Sequence[Image]) -> list[str]:
+def no_loader(images: Sequence[Image]) -> None:
     raise ClusterError("this cluster has no node that could run images")
 
 
@@ -48,6 +48,6 @@ class Cluster:
     def helm(self, *args: str) -> str:
         return run([self.bin / "helm", *args], env=self.env)
 
-    def load(self, images: Sequence[Image]) -> list[str]:
-        """Build what is missing, bring it onto the nodes, and return the names to run it by, in the same order."""
-        return self.load_images(images)
+    def load(self, images: Iterable[Image]) -> None:
+        """Bring built images onto the nodes, where pods run them by their `reference`."""
+        self.load_images(tuple(images))

@@ -60,14 +60,10 @@ class State:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def end(self) -> None:
-        """End a kept cluster."""
-        try:
-            pid = int((self.folder / "keeper.pid").read_text())
-        except (OSError, ValueError):
-            pid = None
-        if pid is not None and self.is_running():
+        """End a kept cluster, if it runs."""
+        if self.is_running():
             with step(f"ending the cluster {self.name}"):
-                os.kill(pid, signal.SIGTERM)
+                os.kill(int((self.folder / "keeper.pid").read_text()), signal.SIGTERM)
                 self.wait_for_end()
         self.clear()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.cluster import addresses, binaries, cgroups, loading, locks, manifests, needs, node, paths, pki
 from tests.cluster.addresses import Addresses
 from tests.cluster.api import Api
+from tests.cluster.backends import Backend
 from tests.cluster.configs import kubeconfig
 from tests.cluster.control import write_api_files
 from tests.cluster.handle import Cluster
@@ -27,7 +28,7 @@ API_PORT, ETCD_PORT, ETCD_PEER_PORT = 6443, 2379, 2380
 def start(state: State, *, kept: bool, audit: bool) -> tuple[Cluster, Keeper]:
     """Bring up a cluster of which nothing is left from before, to the point where a pod can be created."""
     needs.require_root()
-    needs.ensure_packages((*needs.FOR_NODES, *needs.FOR_STANDINS))
+    needs.ensure_packages(needs.FOR_NODES)
     needs.require_kernel()
     built = binaries.ensure_binaries()
     pause = loading.pause_archive()
@@ -80,7 +81,7 @@ def _make_node(state: State, built: Path, *, audit: bool) -> Node:
     authority, certificate, key = ((made.api.pki / name).read_bytes() for name in ("ca.crt", "node.crt", "node.key"))
     (made.folder / "node.kubeconfig").write_text(kubeconfig(made.api.url, authority, certificate, key))
     cgroups.create(made.cgroup)
-    state.write({"block": str(where.block), "bin": str(built), "audit": audit})
+    state.write({"backend": Backend.LOCAL.name, "block": str(where.block), "bin": str(built), "audit": audit})
     return made
 
 

@@ -32,8 +32,8 @@ FOR_NODES: tuple[Package, ...] = (
     Package("util-linux", ("unshare", "setpriv")),
 )
 FOR_IMAGES: tuple[Package, ...] = (Package("buildah", ("buildah",)),)
-FOR_STANDINS: tuple[Package, ...] = (
-    Package("debootstrap", ("debootstrap",)),
+FOR_BASE: tuple[Package, ...] = (Package("debootstrap", ("debootstrap",)),)
+FOR_PAUSE: tuple[Package, ...] = (
     Package("gcc", ("gcc",)),
     Package("libc6-dev", any_of=("/usr/include/stdlib.h",)),
 )
