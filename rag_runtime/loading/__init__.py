@@ -1,0 +1,126 @@
+"""Bytes to documents: which format they are in, what text they hold, and what makes two versions of them differ.
+
+What bytes and type show is an error of the request; what only parsing shows is the file's own (DocumentUnreadable).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from types import MappingProxyType
+
+from rag_runtime.domain import Document, DocumentId, Loaded, Metadata
+from rag_runtime.errors import DocumentUnreadable, RequestError, TooLarge, UnsupportedType
+from rag_runtime.loading import csv, pdf, text
+from rag_runtime.loading.parsed import MAX_TEXT_CHARACTERS, Parsed
+
+__all__ = ["FORMATS", "Parse", "format_of", "from_text", "load", "parse_here"]
+
+# Takes a format's name and the bytes. The other one is `guard.Guard.parse`, in a child process.
+Parse = Callable[[str, bytes], Parsed]
+
+FORMATS: Mapping[str, Callable[[bytes], Parsed]] = MappingProxyType(
+    {"csv": csv.parse, "pdf": pdf.parse, "text": text.parse}
+)
+
+_BY_SUFFIX = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".pdf": "pdf",
+    ".txt": "text",
+    ".text": "text",
+    ".log": "text",
+    ".md": "text",
+    ".markdown": "text",
+}
+_BY_MEDIA_TYPE = {
+    "application/csv": "csv",
+    "application/pdf": "pdf",
+    "application/x-pdf": "pdf",
+    "text/csv": "csv",
+    "text/markdown": "text",
+    "text/plain": "text",
+    "text/tab-separated-values": "csv",
+}
+# Some PDFs have something before their mark; readers look for it in the first kilobyte.
+_PDF_MARK, _PDF_MARK_WITHIN = b"%PDF-", 1024
+
+_NO_METADATA: Metadata = MappingProxyType({})
+
+
+def parse_here(name: str, data: bytes) -> Parsed:
+    return FORMATS[name](data)
+
+
+def load(
+    data: bytes,
+    *,
+    source: str,
+    document_id: DocumentId,
+    media_type: str | None = None,
+    metadata: Metadata = _NO_METADATA,
+    parse: Parse = parse_here,
+) -> Loaded:
+    """Read a file. Its errors begin with its name."""
+    if not data:
+        raise RequestError(f"{source} is empty: send a file that holds something")
+    name = format_of(data, source=source, media_type=media_type)
+    if name == "text":
+        # Decoding needs no guard, and four bytes are a character at least.
+        _refuse_long_text(len(data) // 4, source)
+        parse = parse_here
+    try:
+        parsed = parse(name, data)
+    except DocumentUnreadable as unreadable:
+        raise DocumentUnreadable(f"{source} cannot be read: {unreadable}") from unreadable
+    return Loaded(_document(parsed, name, source, document_id, metadata), parsed.warnings)
+
+
+def from_text(content: str, *, source: str, document_id: DocumentId, metadata: Metadata = _NO_METADATA) -> Loaded:
+    """A document of text that came as such."""
+    if not content or content.isspace():
+        raise RequestError(f"{source} holds no text: send some")
+    _refuse_long_text(len(content), source)
+    data = content.encode("utf-8", "replace")
+    return load(data, source=source, document_id=document_id, media_type="text/plain", metadata=metadata)
+
+
+def format_of(data: bytes, *, source: str, media_type: str | None) -> str:
+    """The format's name: a mark in the bytes decides, then the name's ending, then the type it was sent as."""
+    if _PDF_MARK in data[:_PDF_MARK_WITHIN]:
+        return "pdf"
+    suffix = PurePosixPath(source.lower()).suffix
+    sent_as = (media_type or "").partition(";")[0].strip().lower()
+    name = _BY_SUFFIX.get(suffix) or _BY_MEDIA_TYPE.get(sent_as)
+    if name is None:
+        shown = " ".join(part for part in (suffix[:20], sent_as[:80]) if part) or "an unknown type"
+        raise UnsupportedType(f"{source} is of no type that is read here ({shown}): send {', '.join(sorted(FORMATS))}")
+    return name
+
+
+def _refuse_long_text(characters: int, source: str) -> None:
+    if characters > MAX_TEXT_CHARACTERS:
+        raise TooLarge(f"{source} holds more than {MAX_TEXT_CHARACTERS:,} characters: split it")
+
+
+def _document(parsed: Parsed, name: str, source: str, document_id: DocumentId, metadata: Metadata) -> Document:
+    return Document(
+        id=document_id,
+        source=source,
+        format=name,
+        content_hash=_content_hash(parsed, metadata),
+        passages=parsed.passages,
+        place_kind=parsed.place_kind,
+        metadata=metadata,
+    )
+
+
+def _content_hash(parsed: Parsed, metadata: Metadata) -> str:
+    digest = hashlib.sha256(json.dumps(dict(metadata), sort_keys=True, default=list).encode())
+    for passage in parsed.passages:
+        content = passage.text.encode()
+        digest.update(f"\n{passage.place} {len(content)} ".encode())
+        digest.update(content)
+    return digest.hexdigest()
