@@ -166,7 +166,7 @@ def test_two_clusters_run_side_by_side_and_one_that_is_kept_outlives_its_maker(c
         assert f"ragops-{NAME}" in cluster.kubectl("get", "nodes")
     finally:
         end_cluster(SECOND)
-    assert left_of(SECOND) == []
+    assert eventually(lambda: left_of(SECOND) == []), left_of(SECOND)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
