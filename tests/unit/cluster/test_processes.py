@@ -81,7 +81,8 @@ def test_servers_start_after_the_preparations_and_end_with_the_lifeline(tmp_path
 
 def test_a_server_that_gives_up_is_started_again(tmp_path: Path) -> None:
     with supervisor(tmp_path, "echo began; sleep 0.1") as process:
-        assert eventually(lambda: (tmp_path / "server.log").read_text().count("began") > 1)
+        log = tmp_path / "server.log"
+        assert eventually(lambda: log.exists() and log.read_text().count("began") > 1)
         assert process.stdin is not None
         process.stdin.close()
 
