@@ -1,0 +1,158 @@
+"""The nouns of the runtime as JSON values and back, the same in every store. Pure: no client, no I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rag_runtime.domain import (
+    Chunk,
+    Document,
+    DocumentId,
+    FileResult,
+    Hit,
+    Job,
+    Mark,
+    Metadata,
+    Passage,
+    PlaceKind,
+    StageRank,
+)
+
+# JSON has no narrower type; what is read back is what `from_` wrote.
+Payload = dict[str, Any]
+
+
+class Scored(NamedTuple):
+    """A point that one stage of a search returned; only the stage that gives the hits carries payloads."""
+
+    id: str
+    score: float
+    payload: Payload | None = None
+
+
+def from_chunk(chunk: Chunk) -> Payload:
+    return {
+        "document_id": chunk.document_id,
+        "source": chunk.source,
+        "ordinal": chunk.ordinal,
+        "text": chunk.text,
+        "content_hash": chunk.content_hash,
+        "place_kind": chunk.place_kind,
+        "marks": [[mark.offset, mark.place] for mark in chunk.marks],
+        "metadata": _plain(chunk.metadata),
+    }
+
+
+def to_chunk(chunk_id: str, payload: Payload) -> Chunk:
+    return Chunk(
+        id=chunk_id,
+        document_id=DocumentId(payload["document_id"]),
+        source=payload["source"],
+        ordinal=int(payload["ordinal"]),
+        text=payload["text"],
+        content_hash=payload["content_hash"],
+        place_kind=_place_kind(payload),
+        marks=tuple(Mark(int(offset), int(place)) for offset, place in payload.get("marks") or ()),
+        metadata=_metadata(payload),
+    )
+
+
+def from_document(document: Document) -> Payload:
+    """All of a document but its passages, which go by `from_passages`."""
+    return {
+        "document_id": document.id,
+        "source": document.source,
+        "format": document.format,
+        "content_hash": document.content_hash,
+        "place_kind": document.place_kind,
+        "metadata": _plain(document.metadata),
+    }
+
+
+def to_document(payload: Payload, passages: tuple[Passage, ...] = ()) -> Document:
+    return Document(
+        id=DocumentId(payload["document_id"]),
+        source=payload["source"],
+        format=payload["format"],
+        content_hash=payload["content_hash"],
+        passages=passages,
+        place_kind=_place_kind(payload),
+        metadata=_metadata(payload),
+    )
+
+
+def from_passages(passages: Iterable[Passage]) -> str:
+    return json.dumps([[passage.place, passage.text] for passage in passages], ensure_ascii=False)
+
+
+def to_passages(text: str) -> tuple[Passage, ...]:
+    return tuple(Passage(text, place) for place, text in json.loads(text))
+
+
+def parts(text: str, size: int) -> Iterator[str]:
+    """The text in pieces of at most `size` characters; an empty text is one empty piece."""
+    for start in range(0, max(len(text), 1), size):
+        yield text[start : start + size]
+
+
+def from_job(job: Job) -> Payload:
+    """What is looked for stands beside `body`, which holds the rest as one string."""
+    files = [
+        {"source": f.source, "document_id": f.document_id, "status": f.status, "chunks": f.chunks, "error": f.error}
+        for f in job.files
+    ]
+    return {
+        "job_id": job.id,
+        "created_at": job.created_at,
+        "open": job.status in {"queued", "running"},
+        "owner": job.owner,
+        "lease_until": job.lease_until,
+        "body": json.dumps({"files": files, "warnings": job.warnings}, ensure_ascii=False),
+    }
+
+
+def to_job(payload: Payload) -> Job:
+    body = json.loads(payload["body"])
+    files = (FileResult(**file | {"document_id": DocumentId(file["document_id"])}) for file in body["files"])
+    return Job(
+        id=payload["job_id"],
+        created_at=float(payload["created_at"]),
+        files=tuple(files),
+        warnings=tuple(body["warnings"]),
+        owner=payload["owner"],
+        lease_until=float(payload["lease_until"]),
+    )
+
+
+def to_hits(stages: Mapping[str, Sequence[Scored]], *, explain: bool) -> list[Hit]:
+    """Hits in the order of the last stage that ranks ("late", else "fused"), each with its fused score."""
+    fused = {point.id: point.score for point in stages["fused"]}
+    ranks = {
+        name: {point.id: StageRank(rank, point.score) for rank, point in enumerate(points, start=1)}
+        for name, points in stages.items()
+        if explain and name != "fused"
+    }
+    return [
+        Hit(
+            chunk=to_chunk(point.id, point.payload or {}),
+            score=fused[point.id],
+            explain={name: ranked[point.id] for name, ranked in ranks.items() if point.id in ranked},
+        )
+        for point in stages.get("late", stages["fused"])
+        if point.id in fused
+    ]
+
+
+def _place_kind(payload: Payload) -> PlaceKind | None:
+    return PlaceKind(payload["place_kind"]) if payload.get("place_kind") else None
+
+
+def _plain(metadata: Metadata) -> Payload:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in metadata.items()}
+
+
+def _metadata(payload: Payload) -> Metadata:
+    found = payload.get("metadata") or {}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
