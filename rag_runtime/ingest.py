@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import UUID, uuid4, uuid5
 
-from rag_runtime.domain import Document, DocumentId, FileResult, Job, Metadata
+from rag_runtime.domain import DocumentId, FileResult, Job, Loaded, Metadata
 from rag_runtime.errors import RequestError
 from rag_runtime.jobs import JobRunner
 from rag_runtime.ports import ChunkStore
@@ -27,29 +27,25 @@ PARSED_AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One file of a request. `read` may block: it is called off the event loop."""
+    """One file of a request, or one text. `read` may block; `head` are its first bytes, enough to know its type."""
 
     source: str
+    head: bytes
     read: Callable[[], bytes]
     media_type: str | None = None
+    is_text: bool = False
     id: str | None = None
     metadata: Metadata = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A document, and what its reader should know about how it was read."""
+class Loader(Protocol):
+    """Bytes to documents. Both may block."""
 
-    document: Document
-    warnings: tuple[str, ...] = ()
+    def check(self, upload: Upload) -> None:
+        """Raise what a file's first bytes and its type show already: UnsupportedType, RequestError."""
 
-
-class Load(Protocol):
-    """Bytes to a document. It may block, and raises DocumentUnreadable or UnsupportedType."""
-
-    def __call__(
-        self, data: bytes, *, source: str, media_type: str | None, document_id: DocumentId, metadata: Metadata
-    ) -> Loaded: ...
+    def load(self, upload: Upload, document_id: DocumentId) -> Loaded:
+        """Raise DocumentUnreadable, or another RequestError that is this file's own."""
 
 
 class Ingester:
@@ -58,26 +54,32 @@ class Ingester:
     def __init__(
         self,
         store: ChunkStore,
-        load: Load,
+        loader: Loader,
         runner: JobRunner,
         *,
         accepts: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
-        self._load = load
+        self._loader = loader
         self._runner = runner
         self._accepts = accepts
         self._clock = clock
         self._parsing = asyncio.Semaphore(PARSED_AT_ONCE)
 
-    async def submit(self, uploads: Sequence[Upload]) -> Job:
-        """Store the documents and their job, durably; the job's files are queued, unchanged or failed."""
+    def check_room(self) -> None:
+        """Raise Overloaded when nothing more can be taken now."""
         self._accepts()
         self._runner.check_room()
+
+    async def submit(self, uploads: Sequence[Upload]) -> Job:
+        """Store the documents and their job, durably; the job's files are queued, unchanged or failed."""
+        self.check_room()
         named = [replace(upload, source=normalize_source(upload.source)) for upload in uploads]
         ids = [_document_id(upload) for upload in named]
         _refuse_twice(ids, named)
+        for upload in named:
+            self._loader.check(upload)
         files, warnings = [], []
         for document_id, upload in zip(ids, named, strict=True):
             result, notes = await self._take(document_id, upload)
@@ -102,7 +104,7 @@ class Ingester:
     async def _take(self, document_id: DocumentId, upload: Upload) -> tuple[FileResult, Sequence[str]]:
         try:
             async with self._parsing:
-                loaded = await asyncio.to_thread(self._parse, document_id, upload)
+                loaded = await asyncio.to_thread(self._loader.load, upload, document_id)
         except RequestError as unreadable:
             return FileResult(upload.source, document_id, "failed", error=to_problem(unreadable)), ()
         document = loaded.document
@@ -112,15 +114,6 @@ class Ingester:
         if published and published[0] == document.content_hash:
             return FileResult(upload.source, document_id, "unchanged", published[1]), loaded.warnings
         return FileResult(upload.source, document_id, "queued"), loaded.warnings
-
-    def _parse(self, document_id: DocumentId, upload: Upload) -> Loaded:
-        return self._load(
-            upload.read(),
-            source=upload.source,
-            media_type=upload.media_type,
-            document_id=document_id,
-            metadata=upload.metadata,
-        )
 
 
 def normalize_source(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rag_runtime.domain import Hit
@@ -17,10 +17,18 @@ class Retrieved:
 
 
 class Retriever:
-    def __init__(self, embedder: Embedder, store: ChunkStore, *, score_floor: float = 0.0) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        store: ChunkStore,
+        *,
+        score_floor: float = 0.0,
+        on_hits: Callable[[Sequence[Hit]], None] = lambda _: None,
+    ) -> None:
         self._embedder = embedder
         self._store = store
         self._score_floor = score_floor
+        self._on_hits = on_hits
 
     async def retrieve(self, query: str, *, top_k: int, explain: bool = False) -> Retrieved:
         begin = time.perf_counter()
@@ -30,4 +38,5 @@ class Retriever:
             Search(vectors, top_k, candidates=max(100, top_k), score_floor=self._score_floor, explain=explain)
         )
         searched = time.perf_counter()
+        self._on_hits(hits)
         return Retrieved(hits, {"embed": (embedded - begin) * 1000, "search": (searched - embedded) * 1000})

@@ -1,0 +1,275 @@
+"""The composition root: settings to adapters, adapters to pipelines, pipelines to an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import structlog
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from rag_runtime import __version__
+from rag_runtime.adapters.extractive import ExtractiveGenerator
+from rag_runtime.adapters.indexes import index_name
+from rag_runtime.adapters.measured import MeasuredEmbedder, MeasuredGenerator, MeasuredStore, Observe
+from rag_runtime.answer import Answerer
+from rag_runtime.api import errors, health, routes
+from rag_runtime.api.gate import Gate, RequestContext
+from rag_runtime.api.limits import BodyLimit, RateLimiter
+from rag_runtime.api.metrics import Metrics
+from rag_runtime.api.security import KeyRing
+from rag_runtime.chunking import CHUNKER_VERSION, ChunkLimits, chunk_document
+from rag_runtime.domain import Chunk, Document, PlaceKind
+from rag_runtime.errors import Overloaded, SettingInvalid
+from rag_runtime.files import FileLoader
+from rag_runtime.ingest import Ingester
+from rag_runtime.jobs import JobOptions, JobRunner
+from rag_runtime.ports import ChunkStore, Embedder, Generator, IndexSpec, Tokenizer
+from rag_runtime.retrieve import Retriever
+from rag_runtime.routing import Router
+from rag_runtime.service import Runtime, Service
+from rag_runtime.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Stand-ins for what the settings would choose; None leaves the choice to them."""
+
+    embedder: Embedder | None = None
+    store: ChunkStore | None = None
+    generator: Generator | None = None
+
+
+def create_app(
+    settings: Settings,
+    ports: Ports | None = None,
+) -> FastAPI:
+    """Nothing is opened before the lifespan begins. Raises SettingInvalid for keys that cannot be read."""
+    metrics = Metrics()
+    runtime = Runtime(lambda: build_service(settings, metrics, ports or Ports()), preload=settings.preload_models)
+    monitor = health.Monitor(
+        health.probes(runtime, data_dir=settings.data_dir, memory_threshold_mb=settings.memory_threshold_mb),
+        settings.health_check_interval,
+    )
+    app = FastAPI(
+        title="ragops runtime",
+        version=__version__,
+        description="Documents in, cited answers out. Keys go into `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
+        redoc_url=None,
+        lifespan=_lifespan(runtime, monitor),
+        middleware=_middleware(settings, metrics),
+    )
+    app.state.runtime = runtime
+    app.state.settings = settings
+    errors.install(app, on_store_failure=monitor.poke)
+    app.include_router(routes.router)
+    app.include_router(health.build_router(runtime, monitor))
+    _add_pages(app, metrics if settings.metrics_enabled else None)
+    return app
+
+
+def _lifespan(runtime: Runtime, monitor: health.Monitor) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        runtime.start()
+        monitor.start(after=runtime.started)
+        yield
+        await monitor.stop()
+        await runtime.stop()
+
+    return lifespan
+
+
+def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
+    """Outermost first: what is refused further in still has an id, a log line and its CORS headers."""
+    stack = [Middleware(RequestContext, metrics=metrics)]
+    if settings.cors_origins:
+        stack.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=("GET", "POST", "DELETE"),
+                allow_headers=("Authorization", "Content-Type", "X-API-Key", "X-Request-Id"),
+                expose_headers=("X-Request-Id", "Retry-After", "Location"),
+            )
+        )
+    limiter = RateLimiter(settings.rate_limit_requests, settings.rate_limit_window)
+    stack.append(Middleware(Gate, keys=_keys(settings), limiter=limiter, metrics=metrics))
+    stack.append(Middleware(BodyLimit, upload_bytes=settings.max_upload_bytes))
+    return stack
+
+
+def _keys(settings: Settings) -> KeyRing | None:
+    """The keys, if callers need one. They are read either way: a slip in them must not wait for the day they count."""
+    keys = KeyRing(settings.api_keys.get_secret_value() if settings.api_keys else None, settings.api_keys_file)
+    if not settings.api_key_required:
+        return None
+    if not len(keys):
+        raise SettingInvalid(f"API_KEY_REQUIRED=1 needs a key, and API_KEYS_FILE={settings.api_keys_file} holds none")
+    return keys
+
+
+def _add_pages(app: FastAPI, metrics: Metrics | None) -> None:
+    @app.get("/", include_in_schema=False)
+    async def root() -> dict[str, str]:
+        return {"name": app.title, "version": __version__, "docs": "/docs", "openapi": "/openapi.json"}
+
+    if metrics is not None:
+
+        @app.get("/metrics", tags=["operation"], summary="For Prometheus", response_class=Response)
+        async def exposition() -> Response:
+            return metrics.exposition()
+
+
+def build_service(settings: Settings, metrics: Metrics, ports: Ports) -> Service:
+    """Load the models and choose the store. It blocks, and opens no store."""
+    model = ports.embedder or _embedder(settings)
+    spec = index_spec(settings, model)
+    embedder = MeasuredEmbedder(model, _observer(metrics, "embedder", debug=settings.embedding_debug))
+    store = MeasuredStore(
+        ports.store or _store(settings, spec), _observer(metrics, "store", debug=settings.qdrant_debug)
+    )
+    generator = ports.generator or _generator(settings)
+    measured = MeasuredGenerator(generator, metrics.stage) if generator else None
+    runner = JobRunner(
+        store,
+        embedder,
+        _chunker(settings, embedder.tokenizer, index_name(spec)),
+        JobOptions(
+            owner=f"{socket.gethostname()}-{uuid4().hex[:8]}",
+            batch_size=settings.ingest_batch_size,
+            sole_writer=settings.qdrant_url is None,
+        ),
+        on_finished=metrics.document,
+    )
+    retriever = Retriever(embedder, store, score_floor=settings.score_floor, on_hits=metrics.results)
+    answerer = Answerer(
+        retriever,
+        Router(settings.enable_local_routing, settings.summary_max_top_k, settings.style_detailed_max_words),
+        measured,
+        ExtractiveGenerator(),
+        timeout_seconds=settings.gemini_timeout,
+        on_degraded=metrics.degraded,
+    )
+    loader = FileLoader()
+    ingester = Ingester(store, loader, runner, accepts=_has_memory(settings.memory_threshold_mb))
+    return Service(embedder, store, measured, runner, ingester, retriever, answerer, _closer(loader, generator, model))
+
+
+def index_spec(settings: Settings, embedder: Embedder) -> IndexSpec:
+    """What decides whether two configurations may share an index: the models, the language and the chunking."""
+    chunking = (
+        f"{CHUNKER_VERSION} csv {settings.csv_chunk_tokens}/{settings.csv_chunk_max_tokens}"
+        f" pdf {settings.pdf_chunk_tokens}/{settings.pdf_chunk_max_tokens}"
+    )
+    return IndexSpec(
+        name=settings.collection_name,
+        settings=(
+            # What the models are, beyond their names, where the embedder can tell.
+            *getattr(embedder, "identity", (("dense", embedder.model),)),
+            ("chunking", chunking),
+        ),
+        dense_size=embedder.dense_size,
+        late_size=embedder.late_size,
+    )
+
+
+def _closer(loader: FileLoader, generator: Generator | None, embedder: Embedder) -> Callable[[], Awaitable[None]]:
+    """Ends what the adapters hold; the ports themselves know of no end, as most have nothing to close."""
+
+    async def close_all() -> None:
+        await asyncio.to_thread(loader.close)
+        for holder in (generator, embedder):
+            close = getattr(holder, "close", None)
+            ended = close() if close else None
+            if inspect.isawaitable(ended):
+                await ended
+
+    return close_all
+
+
+def _chunker(settings: Settings, tokenizer: Tokenizer, index_key: str) -> Callable[[Document], Sequence[Chunk]]:
+    rows = ChunkLimits(settings.csv_chunk_tokens, settings.csv_chunk_max_tokens)
+    prose = ChunkLimits(settings.pdf_chunk_tokens, settings.pdf_chunk_max_tokens)
+
+    def chunk(document: Document) -> Sequence[Chunk]:
+        limits = rows if document.place_kind is PlaceKind.ROW else prose
+        return chunk_document(document, limits, tokenizer, index_key=index_key)
+
+    return chunk
+
+
+def _embedder(settings: Settings) -> Embedder:
+    from rag_runtime.adapters.fastembed import Models, load  # noqa: PLC0415 - as below
+
+    embedder = load(
+        Models(
+            dense=settings.embedding_model,
+            sparse=settings.sparse_model,
+            language=settings.sparse_language,
+            late=settings.late_interaction_model,
+            cache_dir=settings.model_cache_dir,
+            mirror_url=settings.model_mirror_url,
+        )
+    )
+    limit = embedder.tokenizer.max_tokens
+    for name in ("CSV_CHUNK_MAX_TOKENS", "PDF_CHUNK_MAX_TOKENS"):
+        if (asked := getattr(settings, name.lower())) > limit:
+            raise SettingInvalid(
+                f"{name}={asked} is not allowed: {settings.embedding_model} sees {limit} tokens at most"
+            )
+    return embedder
+
+
+def _store(settings: Settings, spec: IndexSpec) -> ChunkStore:
+    """Imported here, as each brings a library that the other mode can do without."""
+    from rag_runtime.adapters.qdrant_edge import QdrantEdge  # noqa: PLC0415
+
+    return QdrantEdge(spec, settings.data_dir, owner=settings.collection_owner, adopt=settings.collection_adopt)
+
+
+def _generator(settings: Settings) -> Generator | None:
+    """None: answers are quoted."""
+    if settings.generation_provider != "gemini" or settings.gemini_api_key is None:
+        return None
+    from rag_runtime.adapters.gemini import GeminiGenerator, GeminiOptions  # noqa: PLC0415 - half a second to import
+
+    return GeminiGenerator(
+        GeminiOptions(
+            api_key=settings.gemini_api_key.get_secret_value(),
+            model=settings.gemini_model,
+            timeout_seconds=settings.gemini_timeout,
+            base_url=settings.gemini_base_url,
+        )
+    )
+
+
+def _observer(metrics: Metrics, name: str, *, debug: bool) -> Observe:
+    if not debug:
+        return metrics.stage
+
+    def observe(stage: str, seconds: float) -> None:
+        metrics.stage(stage, seconds)
+        log.info(f"{name}_call", stage=stage, duration_ms=round(seconds * 1000, 2))
+
+    return observe
+
+
+def _has_memory(threshold_mb: int) -> Callable[[], None]:
+    def check() -> None:
+        if health.is_over_memory(threshold_mb):
+            raise Overloaded(
+                f"this replica uses more than MEMORY_THRESHOLD_MB={threshold_mb}: send the documents later"
+            )
+
+    return check
