@@ -1,0 +1,108 @@
+"""The runtime's environment, and the fingerprint that rolls its pods when it changes. Pure.
+
+This is the contract between the two products: every name here is a field of the runtime's settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from rag_operator import names
+from rag_operator.desired.common import Body, build_object
+from rag_operator.spec import EmbeddedStore, ExternalStore, RagPipeline
+from rag_operator.spec.runtime import Access, Chunking, Embedding, Ingest
+
+
+def build_config(app: RagPipeline) -> Body:
+    return build_object(names.CONFIG_MAP, app, app.name, names.RUNTIME, data=environment(app))
+
+
+def environment(app: RagPipeline) -> dict[str, str]:
+    """The variables; what the spec leaves open is left to the runtime's own default."""
+    spec = app.spec
+    return {
+        "HOST": "0.0.0.0",  # noqa: S104 - a pod's address is known only once it runs
+        "PORT": str(names.HTTP_PORT),
+        "DATA_DIR": names.DATA_FOLDER,
+        "COLLECTION_NAME": app.collection,
+        "COLLECTION_OWNER": f"{app.namespace}/{app.name}",
+        "SCORE_FLOOR": _number(spec.retrieval.score_floor),
+        "LOG_LEVEL": spec.logging.level,
+        **_store(app),
+        **_embedding(spec.embedding),
+        **_chunking(spec.chunking),
+        **_ingest(spec.ingest),
+        **_generation(app),
+        **_access(spec.access),
+    }
+
+
+def config_hash(app: RagPipeline, values: Mapping[str, str], fingerprints: Mapping[str, str]) -> str:
+    """Changes when a pod would have to be started anew. API keys are no part of it: they are re-read from a mount."""
+    whole = json.dumps([app.uid, sorted(values.items()), sorted(fingerprints.items())])
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def fingerprint(app: RagPipeline, value: str) -> str:
+    """Tells two values of a secret apart without telling the value; salted, so that equal secrets look different."""
+    return hashlib.sha256(f"{app.uid}/{value}".encode()).hexdigest()[:16]
+
+
+def _store(app: RagPipeline) -> dict[str, str]:
+    if isinstance(app.store, EmbeddedStore):
+        return {}
+    if isinstance(app.store, ExternalStore):
+        return {"QDRANT_URL": app.store.url}
+    return {"QDRANT_URL": names.qdrant_url(app.name, app.namespace)}
+
+
+def _embedding(embedding: Embedding) -> dict[str, str]:
+    return {
+        "EMBEDDING_MODEL": embedding.dense.model,
+        "SPARSE_MODEL": embedding.sparse.model,
+        "SPARSE_LANGUAGE": embedding.sparse.language,
+    }
+
+
+def _chunking(chunking: Chunking) -> dict[str, str]:
+    return {
+        "CSV_CHUNK_TOKENS": str(chunking.csv.tokens),
+        "CSV_CHUNK_MAX_TOKENS": str(chunking.csv.max_tokens),
+        "PDF_CHUNK_TOKENS": str(chunking.pdf.tokens),
+        "PDF_CHUNK_MAX_TOKENS": str(chunking.pdf.max_tokens),
+    }
+
+
+def _ingest(ingest: Ingest) -> dict[str, str]:
+    return {
+        "INGEST_BATCH_SIZE": str(ingest.batch_size),
+        "QDRANT_MAX_POINTS_PER_UPSERT": str(ingest.max_points_per_upsert),
+        "QDRANT_UPSERT_RETRIES": str(ingest.upsert_retries),
+        "QDRANT_UPSERT_BACKOFF_BASE": _number(ingest.upsert_backoff_base),
+        "MAX_UPLOAD_MB": str(ingest.max_upload_mb),
+    }
+
+
+def _generation(app: RagPipeline) -> dict[str, str]:
+    model = app.spec.generation.model
+    return {
+        "GENERATION_PROVIDER": app.provider,
+        "GEMINI_TIMEOUT": str(app.spec.generation.timeout_seconds),
+        **({"GEMINI_MODEL": model} if model else {}),
+    }
+
+
+def _access(access: Access) -> dict[str, str]:
+    return {
+        "API_KEY_REQUIRED": "1" if access.api_key_required else "0",
+        "API_KEYS_FILE": f"{names.KEYS_FOLDER}/{names.KEYS_FILE}",
+        "RATE_LIMIT_REQUESTS": str(access.rate_limit.requests),
+        "RATE_LIMIT_WINDOW": str(access.rate_limit.window_seconds),
+        "CORS_ORIGINS": ",".join(access.cors_origins),
+    }
+
+
+def _number(value: float) -> str:
+    return f"{value:g}"

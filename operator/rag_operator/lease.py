@@ -1,0 +1,120 @@
+"""Which of several operators leads: a Lease, held by renewing it. Judged by our own clock, so skew does no harm.
+
+The rules are those of Kubernetes' own components: https://kubernetes.io/docs/concepts/architecture/leases/
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from rag_operator import names
+from rag_operator.errors import ApiError, Conflict, LeaseLost
+from rag_operator.kube import Client
+from rag_operator.names import Ref
+
+LEASE_SECONDS, RENEW_DEADLINE_SECONDS, RETRY_SECONDS, CALL_SECONDS = 15, 10.0, 2.0, 4.0
+
+log = structlog.get_logger()
+
+
+class Elector:
+    """`acquire`, then `hold` for as long as the work goes on, then `release`."""
+
+    def __init__(self, api: Client, ref: Ref, identity: str, *, monotonic: Callable[[], float]) -> None:
+        self._api = api
+        self._ref = ref
+        self._identity = identity
+        self._monotonic = monotonic
+        self._lease: dict[str, Any] | None = None
+        self._seen_at = 0.0
+
+    async def acquire(self) -> None:
+        """Return when we lead."""
+        said: str | None = None
+        while not await self._try():
+            holder = (self._lease or {}).get("spec", {}).get("holderIdentity")
+            if holder != said:
+                log.info("standing by", leader=holder)
+                said = holder
+            await asyncio.sleep(RETRY_SECONDS)
+        log.info("leading", lease=str(self._ref))
+
+    async def hold(self) -> None:
+        """Renew for ever; LeaseLost when that did not work for too long, or somebody else has it."""
+        renewed_at = self._monotonic()
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            started_at = self._monotonic()
+            if await self._try():
+                renewed_at = started_at
+            elif self._is_anothers() or self._monotonic() - renewed_at > RENEW_DEADLINE_SECONDS:
+                raise LeaseLost(f"{self._ref} could not be renewed for {RENEW_DEADLINE_SECONDS:g} s, or is another's")
+
+    async def release(self) -> None:
+        """Leave it to the next one, who need not wait for it to run out."""
+        if self._lease and self._lease["spec"].get("holderIdentity") == self._identity:
+            await self._write({**self._lease, "spec": {**self._lease["spec"], "holderIdentity": ""}})
+
+    async def _try(self) -> bool:
+        """Read, and write when it is ours, free or run out. Whatever goes wrong is a failed try."""
+        lease = self._lease
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                lease = await self._api.get(self._ref)
+        except (ApiError, TimeoutError) as away:
+            log.info("lease not read", error=str(away) or type(away).__name__)
+            return False
+        self._note(lease)
+        if lease and self._is_anothers() and not self._has_run_out(lease):
+            return False
+        return await self._write(self._renewed(lease))
+
+    def _note(self, lease: dict[str, Any] | None) -> None:
+        if _version(lease) != _version(self._lease):
+            self._seen_at = self._monotonic()
+        self._lease = lease
+
+    def _is_anothers(self) -> bool:
+        holder = (self._lease or {}).get("spec", {}).get("holderIdentity")
+        return bool(holder) and holder != self._identity
+
+    def _has_run_out(self, lease: dict[str, Any]) -> bool:
+        seconds = lease["spec"].get("leaseDurationSeconds") or LEASE_SECONDS
+        return self._monotonic() - self._seen_at > float(seconds)
+
+    async def _write(self, lease: dict[str, Any]) -> bool:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                if _version(lease):
+                    self._note(await self._api.replace(names.LEASE, lease))
+                else:
+                    self._note(await self._api.create(names.LEASE, lease))
+        except Conflict:
+            return False
+        except (ApiError, TimeoutError) as away:
+            log.info("lease not written", error=str(away) or type(away).__name__)
+            return False
+        return True
+
+    def _renewed(self, lease: dict[str, Any] | None) -> dict[str, Any]:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = dict((lease or {}).get("spec") or {})
+        if spec.get("holderIdentity") != self._identity:
+            spec |= {"acquireTime": now, "leaseTransitions": spec.get("leaseTransitions", -1) + 1}
+        spec |= {"holderIdentity": self._identity, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
+        metadata = lease["metadata"] if lease else {"name": self._ref.name, "namespace": self._ref.namespace}
+        return {
+            "apiVersion": names.LEASE.api_version,
+            "kind": names.LEASE.name,
+            "metadata": metadata,
+            "spec": spec,
+        }
+
+
+def _version(lease: dict[str, Any] | None) -> str | None:
+    return lease["metadata"].get("resourceVersion") if lease else None

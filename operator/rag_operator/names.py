@@ -1,0 +1,147 @@
+"""Every name that two places share: kinds, labels, child names, ports, secret keys, annotations. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+GROUP = "ragops.dev"
+FIELD_MANAGER = "rag-operator"
+MANAGED_BY = "rag-operator"
+MANAGED_SELECTOR = f"app.kubernetes.io/managed-by={MANAGED_BY}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object, and where the API server keeps it."""
+
+    group: str
+    version: str
+    name: str
+    plural: str
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+PIPELINE = Kind(GROUP, "v1alpha1", "RagPipeline", "ragpipelines")
+CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps")
+SECRET = Kind("", "v1", "Secret", "secrets")
+SERVICE = Kind("", "v1", "Service", "services")
+CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+POD = Kind("", "v1", "Pod", "pods")
+DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
+STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets")
+LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+EVENT = Kind("events.k8s.io", "v1", "Event", "events")
+
+# Secrets are in none of these: whoever may list Secrets may read them all.
+CHILDREN = (CONFIG_MAP, SERVICE, DEPLOYMENT, STATEFUL_SET)
+WATCHED = (*CHILDREN, CLAIM, POD)
+BY_NAME = {kind.name: kind for kind in (*WATCHED, SECRET, PIPELINE)}
+
+
+class Key(NamedTuple):
+    """Which pipeline."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Ref(NamedTuple):
+    """Which object."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.name} {self.namespace}/{self.name}"
+
+
+RUNTIME, QDRANT = "runtime", "qdrant"
+
+LABEL_INSTANCE = "app.kubernetes.io/instance"
+LABEL_COMPONENT = "app.kubernetes.io/component"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+ANNOTATION_CONFIG_HASH = f"{GROUP}/config-hash"
+
+HTTP_PORT = 8000
+QDRANT_HTTP_PORT, QDRANT_GRPC_PORT = 6333, 6334
+
+KEY_ADMIN, KEY_CLIENT, KEY_QDRANT, KEYS_FILE = "admin", "client", "qdrant", "api-keys"
+GENERATED_KEYS = (KEY_ADMIN, KEY_CLIENT, KEY_QDRANT)
+KEYS_FOLDER = "/etc/ragops/keys"
+DATA_FOLDER = "/data"
+DATA_VOLUME, QDRANT_VOLUME = "data", "qdrant-storage"
+
+
+def qdrant(pipeline: str) -> str:
+    return f"{pipeline}-qdrant"
+
+
+def keys(pipeline: str) -> str:
+    return f"{pipeline}-keys"
+
+
+def client(pipeline: str) -> str:
+    return f"{pipeline}-client"
+
+
+def data_claim(pipeline: str) -> str:
+    return f"{pipeline}-data"
+
+
+def service_url(pipeline: str, namespace: str, port: int) -> str:
+    """Where the runtime is asked, from within the cluster."""
+    host = f"http://{pipeline}.{namespace}.svc"
+    return host if port == 80 else f"{host}:{port}"
+
+
+def qdrant_url(pipeline: str, namespace: str) -> str:
+    return f"http://{qdrant(pipeline)}.{namespace}.svc:{QDRANT_HTTP_PORT}"
+
+
+def selector(pipeline: str, component: str) -> dict[str, str]:
+    """What picks a component's pods. It never changes: a workload's selector is immutable."""
+    return {LABEL_INSTANCE: pipeline, LABEL_COMPONENT: component}
+
+
+def labels(pipeline: str, component: str) -> dict[str, str]:
+    """What every object of ours carries."""
+    return {
+        **selector(pipeline, component),
+        "app.kubernetes.io/name": "ragops",
+        "app.kubernetes.io/part-of": pipeline,
+        LABEL_MANAGED_BY: MANAGED_BY,
+    }
+
+
+def version_label(image: str) -> dict[str, str]:
+    """An image's tag, where it has one that may stand in a label."""
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    valid = re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", tag)
+    return {"app.kubernetes.io/version": tag} if valid else {}
+
+
+def ref_of(body: Mapping[str, Any]) -> Ref:
+    meta = body["metadata"]
+    return Ref(BY_NAME[body["kind"]], meta["namespace"], meta["name"])
+
+
+def key_of(body: Mapping[str, Any]) -> Key:
+    return Key(body["metadata"]["namespace"], body["metadata"]["name"])
+
+
+def owner_key(meta: Mapping[str, Any]) -> Key | None:
+    """The pipeline that an object's labels name; None for an object without ours."""
+    found = meta.get("labels") or {}
+    if found.get(LABEL_MANAGED_BY) != MANAGED_BY or LABEL_INSTANCE not in found:
+        return None
+    return Key(meta["namespace"], found[LABEL_INSTANCE])
