@@ -1,9 +1,7 @@
 """Build images from unchanged Dockerfiles, by Docker where it answers and otherwise by buildah."""
 
 import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -44,8 +42,10 @@ def build(reference: str, archive: Path, dockerfile: Path, context: Path, base: 
         run(["docker", "save", "--output", partial, reference])
     else:
         needs.ensure_packages(needs.FOR_IMAGES)
-        with _pip_configuration(os.environ) as pip:
-            run(buildah_build(reference, dockerfile, context, base, mounts(pip)))
+        # Always the same file: another name would be another command to buildah, and none of its layers would do.
+        pip = archive.with_name("pip.conf")
+        pip.write_text(pip_configuration(os.environ, bundle=BUNDLE if BUNDLE.exists() else None))
+        run(buildah_build(reference, dockerfile, context, base, mounts(pip)))
         run(["buildah", "push", "--quiet", reference, f"docker-archive:{partial}:{reference}"])
     partial.replace(archive)
 
@@ -74,10 +74,10 @@ def buildah_build(
     return ["buildah", "build", "--tag", reference, *isolation, *_base(base), *volumes, *_source(dockerfile, context)]
 
 
-def mounts(pip_configuration: Path | None) -> list[tuple[Path, Path]]:
+def mounts(pip: Path) -> list[tuple[Path, Path]]:
     """What a RUN step sees of the machine: its certificates, its name lookup, and where pip finds packages."""
     found = [(path, path) for path in (CERTIFICATES, RESOLVER) if path.exists()]
-    return found + ([(pip_configuration, Path("/etc/pip.conf"))] if pip_configuration else [])
+    return [*found, (pip, Path("/etc/pip.conf"))]
 
 
 def pip_configuration(environ: Mapping[str, str], *, bundle: Path | None) -> str:
@@ -86,14 +86,6 @@ def pip_configuration(environ: Mapping[str, str], *, bundle: Path | None) -> str
     if bundle is not None:
         settings["cert"] = str(bundle)
     return "[global]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items() if value)
-
-
-@contextmanager
-def _pip_configuration(environ: Mapping[str, str]) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="ragops-pip-") as scratch:
-        file = Path(scratch, "pip.conf")
-        file.write_text(pip_configuration(environ, bundle=BUNDLE if BUNDLE.exists() else None))
-        yield file
 
 
 def _base(base: str) -> Words:
