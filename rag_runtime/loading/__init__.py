@@ -113,7 +113,7 @@ def _document(parsed: Parsed, name: str, source: str, document_id: DocumentId, m
         content_hash=_content_hash(parsed, metadata),
         passages=parsed.passages,
         place_kind=parsed.place_kind,
-        metadata=metadata,
+        metadata=dict(metadata),
     )
 
 
