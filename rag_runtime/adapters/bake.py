@@ -1,4 +1,7 @@
-"""Puts models into an image: `python -m rag_runtime.adapters.bake --cache-dir /models bundled BAAI/bge-small-en-v1.5`."""
+"""Puts models into an image.
+
+`python -m rag_runtime.adapters.bake --cache-dir /models bundled BAAI/bge-small-en-v1.5`
+"""
 
 from __future__ import annotations
 

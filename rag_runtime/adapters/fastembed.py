@@ -128,8 +128,8 @@ class FastEmbedder:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="embed")
         self._tokenizer = ModelTokenizer(_tokenizer_of(dense))
         probe = self._query("probe")
-        self._dense_size = probe.dense.shape[0]
-        self._late_size = None if probe.late is None else probe.late.shape[1]
+        self._dense_size: int = probe.dense.shape[0]
+        self._late_size: int | None = None if probe.late is None else probe.late.shape[1]
 
     @property
     def model(self) -> str:

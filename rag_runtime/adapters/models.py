@@ -18,6 +18,7 @@ from typing import Any
 
 from fastembed import LateInteractionTextEmbedding, SparseTextEmbedding, TextEmbedding
 from fastembed.common.model_description import ModelSource, PoolingType
+from fastembed.sparse.bm25 import supported_languages
 from tokenizers import Tokenizer
 
 from rag_runtime.adapters import bundled
@@ -39,44 +40,51 @@ _POOLINGS = {
     "last_token": PoolingType.LAST_TOKEN,
     "none": PoolingType.DISABLED,
 }
+_Kind = type[TextEmbedding] | type[SparseTextEmbedding] | type[LateInteractionTextEmbedding]
+_KINDS: tuple[_Kind, ...] = (TextEmbedding, SparseTextEmbedding, LateInteractionTextEmbedding)
+
 _PAD_TOKENS = ("[PAD]", "<pad>", "<|endoftext|>", "</s>", "[UNK]", "<unk>")
 _DEFAULT_CONTEXT = 512
 
 
 def load_dense(name: str, cache_dir: Path, *, threads: int = 1) -> TextEmbedding:
-    with _explained(name, "EMBEDDING_MODEL", cache_dir):
+    with _explained("EMBEDDING_MODEL", name, cache_dir):
         if name == bundled.NAME:
             return _dense_folder(bundled.folder(cache_dir), threads)
         if is_folder(name):
             return _dense_folder(Path(name), threads)
+        _check_known("EMBEDDING_MODEL", name, (TextEmbedding,))
         return TextEmbedding(name, cache_dir=str(cache_dir), threads=threads)
 
 
 def load_sparse(name: str, language: str, cache_dir: Path, *, threads: int = 1) -> SparseTextEmbedding:
-    with _explained(name, "SPARSE_MODEL" if name != BM25 else "SPARSE_LANGUAGE", cache_dir):
-        if name == BM25:
-            return _bm25(language)
+    if name == BM25:
+        return _bm25(language)
+    with _explained("SPARSE_MODEL", name, cache_dir):
         if is_folder(name):
             return SparseTextEmbedding(_SPARSE_LIKE, cache_dir=name, threads=threads, specific_model_path=name)
+        _check_known("SPARSE_MODEL", name, (SparseTextEmbedding,))
         return SparseTextEmbedding(name, cache_dir=str(cache_dir), threads=threads)
 
 
 def load_late(name: str, cache_dir: Path, *, threads: int = 1) -> LateInteractionTextEmbedding:
-    with _explained(name, "LATE_INTERACTION_MODEL", cache_dir):
+    with _explained("LATE_INTERACTION_MODEL", name, cache_dir):
         if is_folder(name):
             return LateInteractionTextEmbedding(_LATE_LIKE, cache_dir=name, threads=threads, specific_model_path=name)
+        _check_known("LATE_INTERACTION_MODEL", name, (LateInteractionTextEmbedding,))
         return LateInteractionTextEmbedding(name, cache_dir=str(cache_dir), threads=threads)
 
 
 def bake(names: Sequence[str], cache_dir: Path) -> None:
     """Put models where a pod without a network finds them."""
-    cache_dir.mkdir(parents=True, exist_ok=True)
     for name in names:
-        with _explained(name, "the model to bake", cache_dir):
+        with _explained("model to bake", name, cache_dir):
             if name == bundled.NAME:
                 bundled.build_in(cache_dir)
             elif name != BM25:
-                _kind(name)(name, cache_dir=str(cache_dir), lazy_load=True)
+                _check_known("model to bake", name, _KINDS)
+                kind = next(kind for kind in _KINDS if name.lower() in _names(kind))
+                kind(name, cache_dir=str(cache_dir), lazy_load=True)
 
 
 def is_folder(name: str) -> bool:
@@ -96,14 +104,19 @@ def identity(name: str) -> str:
 def _bm25(language: str) -> SparseTextEmbedding:
     # Nothing is read from the folders that it insists on.
     here = str(Path(__file__).parent)
-    return SparseTextEmbedding(
-        BM25,
-        cache_dir=here,
-        specific_model_path=here,
-        language=language,
-        stopwords=set(stop_words(language)),
-        avg_len=_TERMS_OF_A_CHUNK,
-    )
+    try:
+        return SparseTextEmbedding(
+            BM25,
+            cache_dir=here,
+            specific_model_path=here,
+            language=language,
+            stopwords=set(stop_words(language)),
+            avg_len=_TERMS_OF_A_CHUNK,
+        )
+    except ValueError as unknown:
+        raise ModelUnavailable(
+            f"SPARSE_LANGUAGE={language} is no language that BM25 stems: choose one of {', '.join(supported_languages)}"
+        ) from unknown
 
 
 def _dense_folder(folder: Path, threads: int) -> TextEmbedding:
@@ -113,7 +126,7 @@ def _dense_folder(folder: Path, threads: int) -> TextEmbedding:
         raise ValueError(f"its config.json may say pooling ({', '.join(_POOLINGS)}) and normalize (true, false)")
     model_file = folder / "model.onnx"
     name = f"{folder.absolute()}#{pooling},{normalize}"
-    if name.lower() not in {known["model"].lower() for known in TextEmbedding.list_supported_models()}:
+    if name.lower() not in _names(TextEmbedding):
         TextEmbedding.add_custom_model(
             name,
             pooling=_POOLINGS[pooling],
@@ -153,31 +166,34 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-_KINDS = (TextEmbedding, SparseTextEmbedding, LateInteractionTextEmbedding)
+def _names(kind: _Kind) -> dict[str, str]:
+    """The models of a kind that fastembed knows, by their names in lower case."""
+    return {str(model["model"]).lower(): str(model["model"]) for model in kind.list_supported_models()}
 
 
-def _kind(name: str) -> type[TextEmbedding] | type[SparseTextEmbedding] | type[LateInteractionTextEmbedding]:
-    for kind in _KINDS:
-        if name.lower() in {known["model"].lower() for known in kind.list_supported_models()}:
-            return kind
-    raise ValueError(f"fastembed knows no such model{_near(name)}")
-
-
-def _near(name: str) -> str:
-    known = [str(model["model"]) for kind in _KINDS for model in kind.list_supported_models()]
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+def _check_known(setting: str, name: str, kinds: Sequence[_Kind]) -> None:
+    known = {lower: right for kind in kinds for lower, right in _names(kind).items()}
+    if name.lower() in known:
+        return
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    hint = f"did you mean {known[near[0]]}?" if near else f"the one that needs no download is {bundled.NAME}"
+    raise ModelUnavailable(
+        f"{setting}={name} is neither a model that fastembed knows nor a folder with model.onnx and tokenizer.json: "
+        f"{hint}"
+    )
 
 
 @contextmanager
-def _explained(name: str, setting: str, cache_dir: Path) -> Iterator[None]:
+def _explained(setting: str, name: str, cache_dir: Path) -> Iterator[None]:
     try:
         yield
     except ModelUnavailable:
         raise
     except Exception as failed:  # fastembed, huggingface_hub and onnxruntime share no root of their errors
         reason = " ".join(str(failed).split())[:300]
+        if is_folder(name):
+            raise ModelUnavailable(f"{setting}={name} is a folder whose model cannot be loaded: {reason}") from failed
         raise ModelUnavailable(
-            f"{setting}: the model {name} is not to be had in {cache_dir}{_near(name)} ({reason}): "
-            "bake it into the image, mount a folder with model.onnx and tokenizer.json, or set MODEL_MIRROR_URL"
+            f"{setting}={name} is not in {cache_dir} and cannot be fetched ({reason}): "
+            "bake it into the image, name a folder that holds it, or set MODEL_MIRROR_URL"
         ) from failed

@@ -1,0 +1,1 @@
+"""Measurements that stay in the repository, each a command of its own."""
