@@ -58,7 +58,9 @@ def _supervised(folder: Path, commands: dict[str, list[str]]) -> Iterator["subpr
     until_parent_dies = [shutil.which("setpriv") or "setpriv", "--pdeathsig", "KILL"]
     plan = {
         "setup": [],
-        "servers": [{"name": name, "command": [*until_parent_dies, *words]} for name, words in commands.items()],
+        "servers": [
+            {"name": name, "command": [*until_parent_dies, *words], "after": None} for name, words in commands.items()
+        ],
         "logs": str(folder / "log"),
         "env": {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         "remove": str(folder),

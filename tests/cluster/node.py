@@ -68,16 +68,22 @@ def setup(node: Node) -> list[Words]:
     return network + mounts
 
 
-def commands(node: Node) -> dict[str, Words]:
-    """Every server by name. They start together, and one that gives up too early is started again."""
+def first_commands(node: Node) -> dict[str, Words]:
+    """The servers that need no other, or try again at once."""
+    return {
+        "etcd": servers.etcd(node.api),
+        "kube-apiserver": servers.kube_apiserver(node.api),
+        "containerd": servers.containerd(node.api),
+    }
+
+
+def api_clients(node: Node) -> dict[str, Words]:
+    """The servers that wait for the API server."""
     api, pods = node.api, node.addresses.pods
     return {
-        "etcd": servers.etcd(api),
-        "kube-apiserver": servers.kube_apiserver(api),
-        "containerd": servers.containerd(api),
+        "kubelet": servers.kubelet(api, node.name),
         "kube-controller-manager": servers.kube_controller_manager(api, 10257, pods),
         "kube-scheduler": servers.kube_scheduler(api),
-        "kubelet": servers.kubelet(api, node.name),
         "kube-proxy": servers.kube_proxy(api, node.name, pods),
         "coredns": servers.coredns(api),
         "recycler": [sys.executable, "-m", "tests.cluster.recycler", api.address, str(api.port), str(api.pki)],
@@ -97,9 +103,12 @@ def files(node: Node) -> dict[str, str]:
 
 def plan(node: Node) -> dict[str, object]:
     """For `supervise`, in the namespaces."""
+    api = [node.api.address, node.api.port]
+    first = [{"name": name, "command": words, "after": None} for name, words in first_commands(node).items()]
+    then = [{"name": name, "command": words, "after": api} for name, words in api_clients(node).items()]
     return {
         "setup": setup(node),
-        "servers": [{"name": name, "command": words} for name, words in commands(node).items()],
+        "servers": first + then,
         "logs": str(node.folder / "log"),
         "env": {"PATH": f"{node.api.bin}:{EVERYWHERE}", "HOME": str(node.folder)},
         "remove": None,

@@ -113,6 +113,9 @@ def kube_controller_manager(api: ApiServer, port: int, pods: IPv4Network | None 
         f"--cluster-signing-cert-file={api.pki}/ca.crt",
         f"--cluster-signing-key-file={api.pki}/ca.key",
         "--use-service-account-credentials",
+        # Each controller first gets an account and a token; at the default 20 requests a second that takes 5 seconds.
+        "--kube-api-qps=500",
+        "--kube-api-burst=500",
         "--leader-elect=false",
         f"--service-cluster-ip-range={api.services}",
     ]

@@ -4,7 +4,8 @@ Started by its file name, so it imports nothing but the standard library. As PID
 and its end is the end of every process in there. As an ordinary process it ends what it started.
 
 Protocol: it writes one line when it runs, then reads the plan as one line of JSON:
-    {"setup": [words], "servers": [{"name": "", "command": words}], "logs": "", "env": {}, "remove": "" or null}
+    {"setup": [words], "servers": [{"name": "", "command": words, "after": [address, port] or null}],
+     "logs": folder, "env": {}, "remove": folder or null}
 """
 
 import json
@@ -12,6 +13,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,11 +21,15 @@ from pathlib import Path
 from typing import Any
 
 RESTART_SECONDS = 1.0
+LISTENING_SECONDS = 0.1
 LIFELINE = 0
 
 
 class Supervisor:
-    """Keeps every server of a plan running: some of them give up when they start before the API server answers."""
+    """Keeps every server of a plan running.
+
+    One that needs another waits until that one listens: started without, it would try again ever more seldom.
+    """
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._env: dict[str, str] = plan["env"]
@@ -55,7 +61,10 @@ class Supervisor:
         ripe = [server for at, server in self._due if at <= now]
         self._due = [(at, server) for at, server in self._due if at > now]
         for server in ripe:
-            self._running[self._start(server)] = server
+            if server["after"] is None or _listens(*server["after"]):
+                self._running[self._start(server)] = server
+            else:
+                self._due.append((now + LISTENING_SECONDS, server))
 
     def _start(self, server: dict[str, Any]) -> int:
         command: list[str] = server["command"]
@@ -86,6 +95,12 @@ class Supervisor:
                 code = os.waitstatus_to_exitcode(status)
                 print(f"{server['name']} ended with {code}, starting it again", file=sys.stderr, flush=True)
                 self._due.append((time.monotonic() + RESTART_SECONDS, server))
+
+
+def _listens(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((address, port)) == 0
 
 
 def _wake_on_child_exit() -> int:

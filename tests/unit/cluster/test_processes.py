@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -24,11 +25,13 @@ def eventually(is_so: Callable[[], bool], seconds: float = 10) -> bool:
     return is_so()
 
 
-def supervisor(folder: Path, script: str, remove: str | None = None) -> subprocess.Popen[bytes]:
+def supervisor(
+    folder: Path, script: str, *, remove: str | None = None, after: tuple[str, int] | None = None
+) -> subprocess.Popen[bytes]:
     """Supervising one server, a shell that runs the script."""
     plan = {
         "setup": [["touch", str(folder / "prepared")]],
-        "servers": [{"name": "server", "command": [SHELL, "-c", script]}],
+        "servers": [{"name": "server", "command": [SHELL, "-c", script], "after": after}],
         "logs": str(folder),
         "env": {"PATH": "/usr/bin:/bin"},
         "remove": remove,
@@ -85,6 +88,18 @@ def test_a_server_that_gives_up_is_started_again(tmp_path: Path) -> None:
         assert eventually(lambda: log.exists() and log.read_text().count("began") > 1)
         assert process.stdin is not None
         process.stdin.close()
+
+
+def test_a_server_waits_until_the_one_it_needs_listens(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    with socket.socket() as needed:
+        needed.bind(("127.0.0.1", 0))
+        with supervisor(tmp_path, "exec sleep 1000", after=needed.getsockname()) as process:
+            assert not eventually(log.exists, seconds=0.5)
+            needed.listen()
+            assert eventually(log.exists)
+            assert process.stdin is not None
+            process.stdin.close()
 
 
 def test_the_supervisor_of_a_control_plane_clears_its_folder_away(tmp_path: Path) -> None:
