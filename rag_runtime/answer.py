@@ -18,6 +18,8 @@ from rag_runtime.routing import Route, Router, Style
 PASSING = frozenset({"unavailable", "malformed", "empty"})
 # These say nothing about whether the next question could be answered.
 ABOUT_THE_QUESTION = frozenset({"refused", "empty", "rejected"})
+# Quoting reads more hits than a language model is given: they cost it next to nothing.
+QUOTED_HITS = 30
 ATTEMPTS = 3
 BACKOFF_SECONDS = 0.2
 
@@ -80,7 +82,7 @@ class Answerer:
 
     async def answer(self, question: str, *, top_k: int, style: Style | None = None) -> Answer:
         route = self._router.choose(question, top_k=top_k, style=style)
-        retrieved = await self._retriever.retrieve(question, top_k=route.top_k)
+        retrieved = await self._retriever.retrieve(question, top_k=max(route.top_k, QUOTED_HITS))
         begin = time.perf_counter()
         generated, reason = await self._generate(question, retrieved.hits, route)
         timings = {**retrieved.timings_ms, "generate": (time.perf_counter() - begin) * 1000}
@@ -99,7 +101,7 @@ class Answerer:
         if self._generator is None:
             return await self._quoting.generate(question, hits, max_words=route.max_words), None
         try:
-            return await self._ask(self._generator, question, hits, route), None
+            return await self._ask(self._generator, question, hits[: route.top_k], route), None
         except GeneratorUnavailable as failed:
             self._on_degraded(failed.reason)
             quoted = await self._quoting.generate(question, hits, max_words=route.max_words)

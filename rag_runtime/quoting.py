@@ -6,16 +6,34 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from rag_runtime.domain import Chunk, Citation, Hit, PlaceKind
 
-WORD = re.compile(r"\w+")
-# The end of a sentence: a stop after a word of three letters or more ("z. B." and "Fig. 3" go on), or a blank line.
-SENTENCE_END = re.compile(r"(?:(?<=\w{3})|(?<=[)\]}\"'»”]))[.!?…]+[)\]\"'»”]*(?=\s+\S)|[。\uff01\uff1f]|\n\s*\n")
+WORD = re.compile(r"[^\W_]+")
+# The end of a sentence: a stop after a word of three letters or more ("z. B." goes on), or a blank line; and a line
+# that is followed by a numbered heading ("Definition 5") or by an item of a list.
+SENTENCE_END = re.compile(
+    r"(?:(?<=\w{3})|(?<=[)\]}\"'»”]))[.!?…]+[)\]\"'»”]*(?=\s+\S)|[。\uff01\uff1f]|\n\s*\n"
+    r"|\n(?=\s*(?:[^\W\d_]{3,} \d+(?:\.\d+)*\b|[a-z0-9]{1,2}\)|[-*•\u2013]\s))"
+)
 MAX_SPAN_CHARACTERS = 700
+# They make a question, and say nothing of what it is about. Of other languages, shortness alone is held against a word.
+QUESTION_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        who whom whose what when where which why how does did was were
+        wer wen wem wessen wann wo wie warum wieso welche welcher welches welchem welchen
+        qui que quoi quand où comment pourquoi quel quelle quién qué cuándo dónde cómo cuál chi che quando dove quale
+        """,
+    )
+)
+QUESTION_WORD_WEIGHT = 0.2
+# A question is seldom answered by another one.
+QUESTION_SHARE = 0.5
 # Two words are forms of one when they share this many first letters, and most of the longer one.
 STEM_LETTERS = 5
 STEM_SHARE = 0.6
@@ -58,14 +76,20 @@ def _trimmed(text: str, begin: int, end: int) -> tuple[int, int] | None:
 
 def ranked_quotes(question: str, hits: Sequence[Hit]) -> list[Quote]:
     """Every span of the hits, the one that answers best first."""
-    pieces = [(hit, start, end, frozenset(words(hit.chunk.text[start:end]))) for hit, (start, end) in _all_spans(hits)]
-    weights = _weights(question, [bag for *_, bag in pieces])
+    pieces = [_Piece(rank, hit, *span) for rank, hit in enumerate(hits) for span in spans(hit.chunk)]
+    asked = words(question)
+    weights = _weights(asked, [piece.bag for piece in pieces])
     total = sum(weights.values())
     if not total:
         return []
-    quotes = [Quote(hit, start, end, _covered(weights, bag) / total) for hit, start, end, bag in pieces]
-    order = {id(hit): rank for rank, hit in enumerate(hits)}
-    return sorted(quotes, key=lambda quote: (-_merit(quote, order[id(quote.hit)]), order[id(quote.hit)], quote.start))
+    forms = _forms(weights, frozenset().union(*(piece.bag for piece in pieces)))
+    pairs = frozenset(pairwise(asked))
+    merits = []
+    for piece in pieces:
+        coverage = _covered(weights, forms, piece.bag) / total
+        merits.append((_merit(piece, coverage, pairs), piece, coverage))
+    merits.sort(key=lambda judged: (-judged[0], judged[1].rank, judged[1].start))
+    return [Quote(piece.hit, piece.start, piece.end, coverage) for _, piece, coverage in merits]
 
 
 def best_quote(text: str, hit: Hit) -> Quote:
@@ -89,30 +113,38 @@ def to_citation(quote: Quote) -> Citation:
     )
 
 
-def _all_spans(hits: Sequence[Hit]) -> Iterable[tuple[Hit, tuple[int, int]]]:
-    return ((hit, span) for hit in hits for span in spans(hit.chunk))
+class _Piece:
+    """A span with its words. `rank` is its hit's, from 0."""
+
+    def __init__(self, rank: int, hit: Hit, start: int, end: int) -> None:
+        self.rank, self.hit, self.start, self.end = rank, hit, start, end
+        self.words = words(hit.chunk.text[start:end])
+        self.bag = frozenset(self.words)
 
 
-def _weights(question: str, bags: Sequence[frozenset[str]]) -> dict[str, float]:
+def _weights(asked: Sequence[str], bags: Sequence[frozenset[str]]) -> dict[str, float]:
     """Rare words weigh more than common ones, as the candidates themselves show; short ones are mostly grammar."""
     seen = Counter(word for bag in bags for word in bag)
-    return {
-        word: math.log1p(len(bags) / (1 + seen[word])) * (1.0 if word.isdigit() else min(1.0, len(word) / 5))
-        for word in dict.fromkeys(words(question))
-    }
+    return {word: math.log1p(len(bags) / (1 + max(1, seen[word]))) * _substance(word) for word in dict.fromkeys(asked)}
 
 
-def _covered(weights: dict[str, float], bag: frozenset[str]) -> float:
-    return sum(weight * _match(word, bag) for word, weight in weights.items())
+def _substance(word: str) -> float:
+    if word in QUESTION_WORDS:
+        return QUESTION_WORD_WEIGHT
+    return 1.0 if word.isdigit() else min(1.0, len(word) / 5)
 
 
-def _match(word: str, bag: frozenset[str]) -> float:
-    if word in bag:
-        return 1.0
-    if len(word) < STEM_LETTERS:
-        return 0.0
-    stem = word[:STEM_LETTERS]
-    return STEM_CREDIT if any(other.startswith(stem) and _is_form(word, other) for other in bag) else 0.0
+def _covered(weights: Mapping[str, float], forms: Mapping[str, frozenset[str]], bag: frozenset[str]) -> float:
+    exact = sum(weight for word, weight in weights.items() if word in bag)
+    near = sum(weights[word] for word, others in forms.items() if word not in bag and not others.isdisjoint(bag))
+    return exact + STEM_CREDIT * near
+
+
+def _forms(asked: Iterable[str], vocabulary: frozenset[str]) -> dict[str, frozenset[str]]:
+    """For each word that is asked for, the other forms of it that occur."""
+    long = [word for word in asked if len(word) >= STEM_LETTERS]
+    near = {word: [other for other in vocabulary if other.startswith(word[:STEM_LETTERS])] for word in long}
+    return {word: frozenset(other for other in near[word] if _is_form(word, other)) for word in long}
 
 
 def _is_form(word: str, other: str) -> bool:
@@ -120,7 +152,11 @@ def _is_form(word: str, other: str) -> bool:
     return shared >= STEM_SHARE * max(len(word), len(other))
 
 
-def _merit(quote: Quote, rank: int) -> float:
-    """Coverage first; the search's own order and brevity decide between spans that cover alike."""
-    length = quote.end - quote.start
-    return quote.coverage * (1.0 + 0.15 / (1 + rank)) * (1.0 - 0.1 * min(1.0, length / MAX_SPAN_CHARACTERS))
+def _merit(piece: _Piece, coverage: float, pairs: frozenset[tuple[str, str]]) -> float:
+    """Coverage first; then words that stand together as they do in the question, the search's order, and brevity."""
+    together = len(pairs.intersection(pairwise(piece.words))) / len(pairs) if pairs else 0.0
+    is_row = piece.hit.chunk.place_kind is PlaceKind.ROW
+    brevity = 1.0 if is_row else 1.0 / (1.0 + (piece.end - piece.start) / 1000)
+    if piece.hit.chunk.text[piece.end - 1] == "?":
+        brevity *= QUESTION_SHARE
+    return coverage * (1.0 + 0.25 * together) * (1.0 + 0.15 / (1 + piece.rank)) * brevity
