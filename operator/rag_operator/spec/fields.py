@@ -48,7 +48,7 @@ Quantities = Annotated[dict[str, Quantity], Field(json_schema_extra={"maxPropert
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 ModelName = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^\S+$")]
 Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\s:@][^\s]*$")]
-Tokens = Annotated[int, Field(ge=8, le=8192)]
+Tokens = Annotated[int, Field(ge=32, le=8192)]
 Seconds = Annotated[int, Field(ge=1, le=3600)]
 
 

@@ -1,0 +1,98 @@
+"""The rendered ConfigMap is an environment that the runtime starts with, and means what the spec says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rag_operator import crd
+from rag_operator.desired import config
+from rag_runtime import settings
+from tests import builders
+from tests.builders import EMBEDDED, EXTERNAL, GEMINI
+
+
+def loaded(**fields: Any) -> settings.Settings:
+    return settings.load(config.environment(builders.app(**fields)))
+
+
+@pytest.mark.parametrize("fields", [{}, EMBEDDED, {**EXTERNAL, **GEMINI}])
+def test_the_runtime_accepts_it(fields: dict[str, Any]) -> None:
+    assert loaded(**fields).port == 8000
+
+
+@pytest.mark.parametrize(
+    ("field", "fields", "value"),
+    [
+        ("embedding_model", {"embedding": {"dense": {"model": "m"}}}, "m"),
+        ("sparse_model", {"embedding": {"sparse": {"model": "s"}}}, "s"),
+        ("sparse_language", {"embedding": {"sparse": {"language": "german"}}}, "german"),
+        ("csv_chunk_tokens", {"chunking": {"csv": {"tokens": 41}}}, 41),
+        ("csv_chunk_max_tokens", {"chunking": {"csv": {"maxTokens": 333}}}, 333),
+        ("pdf_chunk_tokens", {"chunking": {"pdf": {"tokens": 42}}}, 42),
+        ("pdf_chunk_max_tokens", {"chunking": {"pdf": {"maxTokens": 334}}}, 334),
+        ("ingest_batch_size", {"ingest": {"batchSize": 5}}, 5),
+        ("qdrant_max_points_per_upsert", {"ingest": {"maxPointsPerUpsert": 6}}, 6),
+        ("qdrant_upsert_retries", {"ingest": {"upsertRetries": 0}}, 0),
+        ("qdrant_upsert_backoff_base", {"ingest": {"upsertBackoffBase": 0.25}}, 0.25),
+        ("max_upload_mb", {"ingest": {"maxUploadMB": 7}}, 7),
+        ("score_floor", {"retrieval": {"scoreFloor": 0.125}}, 0.125),
+        ("generation_provider", {}, "extractive"),
+        ("generation_provider", GEMINI, "gemini"),
+        ("gemini_model", {"generation": {"model": "gemini-x"}}, "gemini-x"),
+        ("gemini_timeout", {"generation": {"timeoutSeconds": 9}}, 9),
+        ("collection_name", {"collection": "papers"}, "papers"),
+        ("collection_name", {}, "team-handbook"),
+        ("api_key_required", {}, True),
+        ("api_key_required", {"access": {"apiKeyRequired": False}}, False),
+        ("rate_limit_requests", {"access": {"rateLimit": {"requests": 3}}}, 3),
+        ("rate_limit_window", {"access": {"rateLimit": {"windowSeconds": 4}}}, 4),
+        ("cors_origins", {"access": {"corsOrigins": ["https://a", "https://b"]}}, ("https://a", "https://b")),
+        ("log_level", {"logging": {"level": "DEBUG"}}, "DEBUG"),
+        ("qdrant_url", {}, "http://handbook-qdrant.team.svc:6333"),
+        ("qdrant_url", EMBEDDED, None),
+        ("qdrant_url", EXTERNAL, "https://qdrant.example.com:6333"),
+    ],
+)
+def test_a_field_of_the_spec_reaches_the_runtime(field: str, fields: dict[str, Any], value: object) -> None:
+    assert getattr(loaded(**fields), field) == value
+
+
+def test_what_the_spec_leaves_open_is_the_runtimes_own_default() -> None:
+    own = settings.load({})
+    ours = loaded()
+    meant = {"host", "data_dir", "collection_name", "collection_owner", "qdrant_url", "generation_provider"}
+    meant |= {"api_key_required", "api_keys_file"}
+    different = {name for name in settings.Settings.model_fields if getattr(own, name) != getattr(ours, name)}
+    assert different == meant
+
+
+def numbers(schema: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """The bounds of every bounded number below a schema, by its path."""
+    found = {}
+    for name, child in schema.get("properties", {}).items():
+        if "minimum" in child and "maximum" in child:
+            found[name] = (child["minimum"], child["maximum"])
+        found |= {f"{name}.{path}": bounds for path, bounds in numbers(child).items()}
+    return found
+
+
+def nested(path: str, value: object) -> dict[str, Any]:
+    head, _, rest = path.partition(".")
+    return {head: nested(rest, value) if rest else value}
+
+
+SCHEMA = crd.build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+
+
+@pytest.mark.parametrize("path", numbers(SCHEMA))
+@pytest.mark.parametrize("end", [0, 1], ids=["least", "most"])
+def test_whatever_the_schema_lets_through_the_runtime_takes(path: str, end: int) -> None:
+    """The two halves have ranges of their own: the resource's must lie within the runtime's."""
+    fields = nested(path, numbers(SCHEMA)[path][end])
+    if path.endswith(".tokens"):
+        fields["chunking"][path.split(".")[1]]["maxTokens"] = 8192
+    if path.endswith(".maxTokens"):
+        fields["chunking"][path.split(".")[1]]["tokens"] = 32
+    loaded(**fields)
