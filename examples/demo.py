@@ -72,7 +72,7 @@ def install(cluster: Cluster, references: dict[str, str]) -> None:
         "runtime.image.tag": runtime[1],
         "qdrant.image": references["qdrant-test"],
     }
-    settings = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
+    settings = [part for name, value in values.items() for part in ("--set-string", f"{name}={value}")]
     run(
         cluster,
         *("helm", "upgrade", "--install", "ragops", "charts/ragops"),

@@ -36,8 +36,8 @@ def release(cluster: Cluster, built: dict[str, images.Image]) -> Namespace:
     operator, runtime = (built[name].reference.rsplit(":", 1) for name in ("rag-operator", "rag-runtime"))
     cluster.helm(
         *("install", "ragops", str(ROOT / "charts/ragops"), "-n", NAMESPACES[0], "--wait", "--timeout", "3m"),
-        *("--set", f"image.repository={operator[0]},image.tag={operator[1]}"),
-        *("--set", f"runtime.image.repository={runtime[0]},runtime.image.tag={runtime[1]}"),
+        *("--set-string", f"image.repository={operator[0]},image.tag={operator[1]}"),
+        *("--set-string", f"runtime.image.repository={runtime[0]},runtime.image.tag={runtime[1]}"),
         *("--set", f"qdrant.image={built['qdrant-test'].reference}"),
         *("--set", f"watchNamespaces={{{','.join(NAMESPACES)}}}"),
     )
