@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# The name of the demo's cluster.
+DEMO ?= demo
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help: ## list the targets
@@ -19,10 +21,10 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 	@touch $@
 
 demo: $(INSTALLED) ## a cluster, the operator, a RagPipeline, documents in, cited answers out
-	@$(BIN)/python -m examples.demo
+	@$(BIN)/python -m examples.demo $(DEMO)
 
 down: $(INSTALLED) ## take the demo's cluster down
-	@$(BIN)/python -m tests.cluster down demo
+	@$(BIN)/python -m tests.cluster down $(DEMO)
 
 run: $(INSTALLED) ## the runtime alone on http://127.0.0.1:8000, its store in ./data
 	@$(BIN)/rag-runtime serve

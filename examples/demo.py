@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 
 import httpx
 
-from tests.cluster import Cluster, images, keep_cluster
+from tests.cluster import Cluster, ClusterError, images, keep_cluster
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "rag"
@@ -28,10 +28,10 @@ QUESTIONS = (
 READY_TIMEOUT_SECONDS = 300
 
 
-def main() -> int:
+def main(name: str = "demo") -> int:
     started = time.monotonic()
     step("A Kubernetes cluster")
-    cluster = keep_cluster("demo")
+    cluster = keep_cluster(name)
     step("The images, from the project's Dockerfiles")
     built = images.build()
     cluster.load(built.values())
@@ -49,7 +49,7 @@ def main() -> int:
             show_answer(question, ask(url, key, question))
     step("What the platform engineer sees")
     run(cluster, "kubectl", "get", "ragpipelines", "-n", NAMESPACE)
-    show_next_steps(time.monotonic() - started)
+    show_next_steps(name, time.monotonic() - started)
     return 0
 
 
@@ -131,11 +131,11 @@ def show_answer(question: str, answer: dict[str, Any]) -> None:
         print(f"     [{number}] {citation['source']} {place}")
 
 
-def show_next_steps(seconds: float) -> None:
+def show_next_steps(name: str, seconds: float) -> None:
     step(f"Done in {seconds:.0f} s. How to go on")
     print(
         f"""\
-  eval "$(.venv/bin/python -m tests.cluster env demo)"     kubectl and helm for this cluster
+  eval "$(.venv/bin/python -m tests.cluster env {name})"     kubectl and helm for this cluster
   kubectl get ragpipelines -n {NAMESPACE} --watch
   kubectl port-forward -n {NAMESPACE} service/{PIPELINE} 8000:80
   export RAG_API_KEY=$(kubectl get secret {PIPELINE}-client -n {NAMESPACE} -o jsonpath='{{.data.api-key}}' | base64 -d)
@@ -143,9 +143,14 @@ def show_next_steps(seconds: float) -> None:
   curl -H "Authorization: Bearer $RAG_API_KEY" -H 'Content-Type: application/json' \\
        -d '{{"question": "..."}}' http://127.0.0.1:8000/v1/query
 
-  make down     takes the cluster down"""
+  make down{"" if name == "demo" else f" DEMO={name}"}     takes the cluster down"""
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except ClusterError as problem:
+        sys.exit(f"error: {problem}")
+    except subprocess.CalledProcessError as failed:
+        sys.exit(f"error: that command ended with {failed.returncode}")

@@ -103,7 +103,9 @@ class Namespace:
         """What a person would look at first when something does not come up."""
         pods = self.kubectl("get", "ragpipelines,pods,pvc", "-o", "wide", check=False)
         events = self.kubectl("get", "events", "--sort-by=.lastTimestamp", check=False).splitlines()[-15:]
-        logs = self.kubectl("logs", "-l", "app.kubernetes.io/component=runtime", "--tail=20", "--all-containers", check=False)
+        logs = self.kubectl(
+            "logs", "-l", "app.kubernetes.io/component=runtime", "--tail=20", "--all-containers", check=False
+        )
         return "\n".join([pods, *events, logs])
 
     def secret(self, name: str) -> Mapping[str, str]:
