@@ -233,9 +233,24 @@ def _embedder(settings: Settings) -> Embedder:
 
 def _store(settings: Settings, spec: IndexSpec) -> ChunkStore:
     """Imported here, as each brings a library that the other mode can do without."""
-    from rag_runtime.adapters.qdrant_edge import QdrantEdge  # noqa: PLC0415
+    if settings.qdrant_url is None:
+        from rag_runtime.adapters.qdrant_edge import QdrantEdge  # noqa: PLC0415
 
-    return QdrantEdge(spec, settings.data_dir, owner=settings.collection_owner, adopt=settings.collection_adopt)
+        return QdrantEdge(spec, settings.data_dir, owner=settings.collection_owner, adopt=settings.collection_adopt)
+    from rag_runtime.adapters.qdrant_server import QdrantServer  # noqa: PLC0415
+
+    return QdrantServer(
+        spec,
+        settings.qdrant_url,
+        api_key=settings.qdrant_api.get_secret_value() if settings.qdrant_api else None,
+        timeout=settings.qdrant_timeout,
+        prefer_grpc=settings.qdrant_prefer_grpc,
+        max_points_per_upsert=settings.qdrant_max_points_per_upsert,
+        retries=settings.qdrant_upsert_retries,
+        backoff_base=settings.qdrant_upsert_backoff_base,
+        owner=settings.collection_owner,
+        adopt=settings.collection_adopt,
+    )
 
 
 def _generator(settings: Settings) -> Generator | None:

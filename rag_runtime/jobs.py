@@ -101,7 +101,8 @@ class JobRunner:
             done = self._open.get(job_id)
             # Another replica may finish it, and tells nobody but the store.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(done.wait() if done else asyncio.sleep(left), min(1.0, left))
+                async with asyncio.timeout(min(1.0, left)):
+                    await (done.wait() if done else asyncio.sleep(left))
 
     async def _work(self) -> None:
         while True:
@@ -123,8 +124,10 @@ class JobRunner:
         for job_id in self._open.keys() - self._running:
             del self._open[job_id]
         self._woken.clear()
+        # Not wait_for: before Python 3.12 it can swallow the cancellation that ends a worker.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), self._options.poll_seconds)
+            async with asyncio.timeout(self._options.poll_seconds):
+                await self._woken.wait()
 
     async def _claim(self) -> Job | None:
         now, lease = self._clock(), self._options.lease_seconds

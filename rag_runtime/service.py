@@ -76,7 +76,8 @@ class Runtime:
         if self._service is None and not self._preload and not self.stopping:
             self._begin()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.started.wait(), FIRST_REQUEST_SECONDS)
+                async with asyncio.timeout(FIRST_REQUEST_SECONDS):
+                    await self.started.wait()
         return self.service
 
     def _begin(self) -> None:

@@ -9,7 +9,7 @@ from rag_runtime.prompting import NOT_FOUND_ANSWER
 from rag_runtime.quoting import Quote, ranked_quotes, to_citation
 
 # Below this share of the question's weight, a quote shares little but grammar with it.
-MIN_COVERAGE = 0.4
+MIN_COVERAGE = 0.42
 # A further quote must cover at least this much of what the best one does.
 FURTHER_SHARE = 0.7
 WORDS_PER_QUOTE = 50

@@ -72,7 +72,8 @@ class Monitor:
             self._poked.clear()
             with contextlib.suppress(TimeoutError):
                 pause = min(self._interval, ANXIOUS_SECONDS) if failing else self._interval
-                await asyncio.wait_for(self._poked.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._poked.wait()
             await asyncio.sleep(SHORTEST_PAUSE_SECONDS)
 
 
@@ -80,7 +81,8 @@ async def _checked(probe: Probe) -> Check:
     begin = time.perf_counter()
     error = None
     try:
-        await asyncio.wait_for(probe(), CHECK_TIMEOUT_SECONDS)
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+            await probe()
     except (RagError, Failing) as failed:
         error = str(failed)
     except TimeoutError:

@@ -78,7 +78,8 @@ class BodyLimit:
                 return await receive()
             left = begin + self._grace_seconds + received / SLOWEST_BYTES_PER_SECOND - self._clock()
             try:
-                message = await asyncio.wait_for(receive(), max(0.0, left))
+                async with asyncio.timeout(max(0.0, left)):
+                    message = await receive()
             except TimeoutError:
                 raise HTTPException(408, "the body came too slowly", {"Connection": "close"}) from None
             received += len(message.get("body", b""))

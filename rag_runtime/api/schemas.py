@@ -32,12 +32,19 @@ def _holds_text(text: str) -> str:
     return text
 
 
+def _storable(value: object) -> object:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("a whole number must fit into 64 bits")
+    return value
+
+
 Question = Annotated[str, AfterValidator(_asked)]
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K)]
 Word = Annotated[str, Field(max_length=MAX_METADATA_CHARACTERS)]
-# What a payload can hold as an integer.
-Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-MetadataValue = bool | Whole | FiniteFloat | Word | Annotated[list[Word], Field(max_length=MAX_METADATA_ENTRIES)]
+MetadataValue = Annotated[
+    bool | int | FiniteFloat | Word | Annotated[list[Word], Field(max_length=MAX_METADATA_ENTRIES)],
+    AfterValidator(_storable),
+]
 MetadataName = Annotated[str, Field(min_length=1, max_length=100)]
 
 
