@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from rag_runtime.errors import DocumentUnreadable
+from rag_runtime.loading import FORMATS, parse_here
+from rag_runtime.loading.guard import Guard, GuardLimits
+from tests.pdfs import pdf, pdf_of_streams
+
+CSV = b"a,b\n1,2\n"
+
+
+@pytest.fixture
+def guard() -> Iterator[Guard]:
+    made = Guard()
+    yield made
+    made.close()
+
+
+def children() -> set[int]:
+    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+
+
+@pytest.mark.parametrize(("name", "data"), [("csv", b"a,b\n1,\xdf\n"), ("pdf", pdf(["Größe"])), ("text", b"words")])
+def test_a_child_reads_the_same_as_we_do(guard: Guard, name: str, data: bytes) -> None:
+    assert name in FORMATS
+    assert guard.parse(name, data) == parse_here(name, data)
+
+
+def test_a_child_is_kept_for_the_next_file_and_ended_with_the_guard(guard: Guard) -> None:
+    before = children()
+    guard.parse("csv", CSV)
+    first = children() - before
+    guard.parse("csv", CSV)
+    assert len(first) == 1
+    assert children() - before == first
+    guard.close()
+    assert children() - before == set()
+
+
+def test_files_are_read_beside_each_other(guard: Guard) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        parsed = list(threads.map(lambda number: guard.parse("csv", b"a,b\n%d,2\n" % number), range(12)))
+    assert [each.passages[0].text for each in parsed] == [f"a: {number}; b: 2" for number in range(12)]
+
+
+def test_what_the_parser_says_of_a_file_is_passed_on(guard: Guard) -> None:
+    with pytest.raises(DocumentUnreadable, match="encrypted"):
+        guard.parse("pdf", pdf(["x"], encrypted=True))
+    assert guard.parse("csv", CSV).passages[0].text == "a: 1; b: 2"
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (GuardLimits(processor_seconds=1), "1 s of processor time"),
+        (GuardLimits(wall_seconds=1.0), "more than 1 s"),
+        (GuardLimits(memory_mb=64), "memory|broke down"),
+    ],
+    ids=["processor", "wall clock", "memory"],
+)
+def test_a_file_that_takes_too_much_is_given_up(limits: GuardLimits, reason: str) -> None:
+    guard = Guard(limits)
+    began = time.perf_counter()
+    try:
+        with pytest.raises(DocumentUnreadable, match=reason):
+            guard.parse("csv", b"a,b\n" + b"1,2\n" * 990_000 * 3)
+    finally:
+        guard.close()
+    assert time.perf_counter() - began < 20
+
+
+def test_a_page_that_unpacks_to_gigabytes_costs_no_more_than_its_limits() -> None:
+    bomb = pdf_of_streams([b"(x) Tj " * 60_000_000])
+    guard = Guard(GuardLimits(memory_mb=256, wall_seconds=20.0))
+    try:
+        with pytest.raises(DocumentUnreadable):
+            guard.parse("pdf", bomb)
+    finally:
+        guard.close()
+
+
+def test_a_child_that_died_is_replaced(guard: Guard) -> None:
+    before = children()
+    guard.parse("csv", CSV)
+    (pid,) = children() - before
+    os.kill(pid, 9)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert guard.parse("csv", CSV).passages
+
+
+def test_a_child_sees_nothing_of_our_environment(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "secret")
+    before = children()
+    guard.parse("csv", CSV)
+    (pid,) = children() - before
+    assert b"secret" not in Path(f"/proc/{pid}/environ").read_bytes()

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from rag_runtime.domain import DocumentId, Loaded, Metadata
+from rag_runtime.errors import DocumentUnreadable, RequestError, TooLarge, UnsupportedType
+from rag_runtime.loading import format_of, from_text, load, parsed
+from tests.pdfs import pdf
+
+ID = DocumentId("d")
+
+
+def text(content: str, metadata: Metadata | None = None) -> Loaded:
+    return from_text(content, source="note", document_id=ID, metadata=metadata or {})
+
+
+@pytest.mark.parametrize(
+    ("data", "source", "media_type", "expected"),
+    [
+        (pdf(["x"]), "a.csv", "text/csv", "pdf"),
+        (b"junk\n%PDF-1.4", "a", None, "pdf"),
+        (b"a,b", "A.CSV", "application/vnd.ms-excel", "csv"),
+        (b"a\tb", "a.tsv", None, "csv"),
+        (b"a,b", "export", "text/csv; charset=utf-8", "csv"),
+        (b"words", "notes.txt", "application/octet-stream", "text"),
+        (b"# words", "README.md", None, "text"),
+        (b"words", "no ending", "text/plain", "text"),
+    ],
+)
+def test_the_format_is_told_by_bytes_then_name_then_type(
+    data: bytes, source: str, media_type: str | None, expected: str
+) -> None:
+    assert format_of(data, source=source, media_type=media_type) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "media_type"),
+    [("a.exe", None), ("a", None), ("a.docx", "application/octet-stream"), ("a.png", "image/png")],
+)
+def test_other_types_are_refused_by_name(source: str, media_type: str | None) -> None:
+    with pytest.raises(UnsupportedType, match="send csv, pdf, text"):
+        load(b"x", source=source, document_id=ID, media_type=media_type)
+
+
+def test_an_empty_file_is_the_request_s_fault() -> None:
+    with pytest.raises(RequestError, match=r"a\.csv is empty"):
+        load(b"", source="a.csv", document_id=ID)
+    with pytest.raises(RequestError, match="holds no text"):
+        text(" \n ")
+
+
+def test_an_unreadable_file_is_named_with_the_reason() -> None:
+    with pytest.raises(DocumentUnreadable, match=r"a\.pdf cannot be read: .*broken"):
+        load(b"%PDF-1.4", source="a.pdf", document_id=ID)
+
+
+def test_a_document_has_what_it_was_sent_with() -> None:
+    loaded = load(b"a;b\n1;\xdf\n", source="t.csv", document_id=ID, metadata={"year": 1958})
+    document = loaded.document
+    assert (document.id, document.source, document.format, document.metadata) == ("d", "t.csv", "csv", {"year": 1958})
+    assert len(loaded.warnings) == 1
+
+
+def test_the_content_hash_changes_with_text_places_and_metadata_only() -> None:
+    same = text("wings").document.content_hash
+    other_name = from_text("wings", source="other", document_id=DocumentId("e")).document.content_hash
+    assert same == other_name
+    pages = load(pdf(["wings"]), source="a.pdf", document_id=ID).document.content_hash
+    others = [text("wing").document.content_hash, text("wings", {"a": 1}).document.content_hash, pages]
+    assert len({same, *others}) == 4
+
+
+def test_text_with_lone_surrogates_is_kept_without_them() -> None:
+    assert text("wing \ud83d flow").document.passages[0].text == "wing ? flow"
+
+
+def test_more_text_than_a_document_may_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag_runtime.loading.MAX_TEXT_CHARACTERS", 10)
+    monkeypatch.setattr(parsed, "MAX_TEXT_CHARACTERS", 10)
+    with pytest.raises(TooLarge, match="note holds more than 10 characters"):
+        text("x" * 11)
+    with pytest.raises(DocumentUnreadable, match="more than 10 characters"):
+        load(b"column\nvalue\n", source="a.csv", document_id=ID)
