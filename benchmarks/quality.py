@@ -126,8 +126,9 @@ async def _rankings(
 async def _fill(store: QdrantEdge, chunks: Sequence[EmbeddedChunk]) -> None:
     for first in range(0, len(chunks), STAGED_AT_ONCE):
         await store.stage(chunks[first : first + STAGED_AT_ONCE])
-    for document, content in {(e.chunk.document_id, e.chunk.content_hash): None for e in chunks}:
-        await store.publish(document, content)
+    # In one order, because equal scores are common in a fusion of ranks, and stored order decides between them.
+    versions = dict.fromkeys((embedded.chunk.document_id, embedded.chunk.content_hash) for embedded in chunks)
+    await asyncio.gather(*(store.publish(document, content_hash) for document, content_hash in versions))
 
 
 def _found_by(way: str, hits: Sequence[Hit]) -> list[Hit]:

@@ -62,7 +62,8 @@ def load_sparse(name: str, language: str, cache_dir: Path, *, threads: int = 1) 
         return _bm25(language)
     with _explained("SPARSE_MODEL", name, cache_dir):
         if is_folder(name):
-            return SparseTextEmbedding(_SPARSE_LIKE, cache_dir=name, threads=threads, specific_model_path=name)
+            path = str(_with_model(Path(name)))
+            return SparseTextEmbedding(_SPARSE_LIKE, cache_dir=path, threads=threads, specific_model_path=path)
         _check_known("SPARSE_MODEL", name, (SparseTextEmbedding,))
         return SparseTextEmbedding(name, cache_dir=str(cache_dir), threads=threads)
 
@@ -70,7 +71,8 @@ def load_sparse(name: str, language: str, cache_dir: Path, *, threads: int = 1) 
 def load_late(name: str, cache_dir: Path, *, threads: int = 1) -> LateInteractionTextEmbedding:
     with _explained("LATE_INTERACTION_MODEL", name, cache_dir):
         if is_folder(name):
-            return LateInteractionTextEmbedding(_LATE_LIKE, cache_dir=name, threads=threads, specific_model_path=name)
+            path = str(_with_model(Path(name)))
+            return LateInteractionTextEmbedding(_LATE_LIKE, cache_dir=path, threads=threads, specific_model_path=path)
         _check_known("LATE_INTERACTION_MODEL", name, (LateInteractionTextEmbedding,))
         return LateInteractionTextEmbedding(name, cache_dir=str(cache_dir), threads=threads)
 
@@ -157,6 +159,14 @@ def _with_tokenizer_config(folder: Path, config: dict[str, Any]) -> Path:
     return complete
 
 
+def _with_model(folder: Path) -> Path:
+    """The same, with the graph too, for the kinds of model whose file cannot be named apart."""
+    complete = _with_tokenizer_config(folder, _json(folder / "config.json"))
+    if complete != folder:
+        (complete / "model.onnx").symlink_to((folder / "model.onnx").absolute())
+    return complete
+
+
 def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
@@ -175,8 +185,8 @@ def _check_known(setting: str, name: str, kinds: Sequence[_Kind]) -> None:
     known = {lower: right for kind in kinds for lower, right in _names(kind).items()}
     if name.lower() in known:
         return
-    near = difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean {known[near[0]]}?" if near else f"the one that needs no download is {bundled.NAME}"
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean {known[near[0]]}?" if near else "its documentation lists those it knows"
     raise ModelUnavailable(
         f"{setting}={name} is neither a model that fastembed knows nor a folder with model.onnx and tokenizer.json: "
         f"{hint}"

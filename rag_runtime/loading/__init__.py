@@ -83,7 +83,7 @@ def from_text(content: str, *, source: str, document_id: DocumentId, metadata: M
     if not content or content.isspace():
         raise RequestError(f"{source} holds no text: send some")
     _refuse_long_text(len(content), source)
-    data = content.encode("utf-8", "replace")
+    data = content.replace("\0", " ").encode("utf-8", "replace")
     return load(data, source=source, document_id=document_id, media_type="text/plain", metadata=metadata)
 
 

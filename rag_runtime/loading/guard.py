@@ -42,9 +42,7 @@ class Guard:
         self._closed = False
 
     def parse(self, name: str, data: bytes) -> Parsed:
-        with self._lock:
-            child = self._idle.pop() if self._idle else None
-        child = child or _Child(self._limits)
+        child = self._idle_child() or _Child(self._limits)
         try:
             return child.parse(name, data)
         finally:
@@ -55,6 +53,16 @@ class Guard:
             self._closed = True
             idle, self._idle = self._idle, []
         for child in idle:
+            child.end()
+
+    def _idle_child(self) -> _Child | None:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                child = self._idle.pop()
+            if child.reusable:
+                return child
             child.end()
 
     def _keep(self, child: _Child) -> None:
