@@ -5,6 +5,7 @@ The environment variables are those of the real image. Port 0 takes a free one; 
 
 import argparse
 import os
+import socket
 from pathlib import Path
 
 import uvicorn
@@ -21,11 +22,19 @@ def main() -> None:
     parser.add_argument("--storage", type=Path, default=environ.get("QDRANT__STORAGE__STORAGE_PATH", "./storage"))
     asked = parser.parse_args()
     app = build(Storage(Path(asked.storage)), environ.get("QDRANT__SERVICE__API_KEY", ""))
-    config = uvicorn.Config(app, host=asked.host, port=asked.port, log_level="warning", timeout_graceful_shutdown=5)
-    listening = config.bind_socket()
-    listening.listen(config.backlog)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+    listening = listen(asked.host, asked.port)
     print(f"listening on http://{asked.host}:{listening.getsockname()[1]}", flush=True)  # noqa: T201
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """With the protocol named, asyncio switches Nagle's algorithm off; without it each answer takes 40 ms longer."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.listen()
+    return listening
 
 
 if __name__ == "__main__":
