@@ -46,6 +46,6 @@ def app(name: str = "handbook", namespace: str = "team", **fields: Any) -> RagPi
     return spec.load(body(name, namespace, **fields), RELEASE)
 
 
-def inputs(problem: Problem | None = None, **secrets: str) -> Inputs:
+def inputs(problem: Problem | None = None, secrets: dict[str, str] | None = None) -> Inputs:
     """As read where the pipeline's own Secrets do not exist yet."""
-    return Inputs(keys=KEYS, own={}, secrets=secrets, problem=problem)
+    return Inputs(keys=KEYS, own={}, secrets=secrets or {}, problem=problem)

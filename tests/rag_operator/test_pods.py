@@ -76,7 +76,9 @@ def test_a_claim_without_a_class_stands_before_the_pod_that_waits_for_it() -> No
 
 
 def test_the_grace_of_a_probe_follows_its_numbers() -> None:
-    fast = {"probes": {"readiness": {"initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 2}}}
+    fast: dict[str, Any] = {
+        "probes": {"readiness": {"initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 2}}
+    }
     assert pods.probe_grace_seconds(builders.app()) == 60
     assert pods.probe_grace_seconds(builders.app(**fast)) == 2
 

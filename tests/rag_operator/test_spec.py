@@ -56,7 +56,7 @@ def test_resources_are_filled_so_that_no_request_is_above_its_limit(
 
 def test_a_key_makes_gemini_the_provider_unless_the_spec_says_otherwise() -> None:
     assert builders.app(**GEMINI).provider == "gemini"
-    quiet = {"generation": {**GEMINI["generation"], "provider": "extractive"}}
+    quiet: dict[str, Any] = {"generation": {**GEMINI["generation"], "provider": "extractive"}}
     assert builders.app(**quiet).provider == "extractive"
 
 

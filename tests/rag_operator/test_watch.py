@@ -54,8 +54,7 @@ def test_no_handler_needs_a_finalizer_or_keeps_progress() -> None:
     registry = watch.build_registry(WorkQueue(), Children(), lambda: pytest.fail("not called"))
     assert not registry._changing.get_all_handlers()
     assert not registry._spawning.get_all_handlers()
-    watched = {
-        handler.selector.plural or handler.selector.any_name for handler in registry._watching.get_all_handlers()
-    }
+    selectors = [handler.selector for handler in registry._watching.get_all_handlers()]
+    watched = {selector.plural or selector.any_name for selector in selectors if selector}
     assert names.SECRET.plural not in watched
     assert len(watched) == len(names.WATCHED) + 1

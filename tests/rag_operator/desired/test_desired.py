@@ -149,7 +149,7 @@ def test_pods_are_replaced_by_a_change_that_they_cannot_see_themselves(
     fields: dict[str, Any], secrets: dict[str, str], keys: dict[str, str], rolls: bool
 ) -> None:
     before = desired.build(builders.app(), builders.inputs())
-    changed = replace(builders.inputs(**secrets), keys={**builders.KEYS, **keys})
+    changed = replace(builders.inputs(secrets=secrets), keys={**builders.KEYS, **keys})
     after = desired.build(builders.app(**fields), changed)
     differs = config_hash_of("Deployment", "handbook", before) != config_hash_of("Deployment", "handbook", after)
     assert differs is rolls
