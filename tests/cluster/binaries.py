@@ -27,7 +27,7 @@ def ensure_binaries(wanted: Sequence[Binary] = versions.LOCAL_CLUSTER) -> Path:
         go = golang.find_go() if missing else None
         for binary in missing:
             assert go is not None
-            with step(f"building {binary.name} {binary.version} (about {binary.cold_build} the first time)"):
+            with step(f"building {binary.name} {binary.version} ({binary.cold_build} the first time)"):
                 _build(go, binary, folder)
     return folder
 

@@ -46,7 +46,8 @@ def build(reference: str, archive: Path, dockerfile: Path, context: Path, base: 
         pip = archive.with_name("pip.conf")
         pip.write_text(pip_configuration(os.environ, bundle=BUNDLE if BUNDLE.exists() else None))
         run(buildah_build(reference, dockerfile, context, base, mounts(pip)))
-        run(["buildah", "push", "--quiet", reference, f"docker-archive:{partial}:{reference}"])
+        # Compressed layers take a quarter of the disk, and less time to load than to write.
+        run(["buildah", "push", "--quiet", reference, f"oci-archive:{partial}:{reference}"])
     partial.replace(archive)
 
 

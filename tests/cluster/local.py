@@ -62,7 +62,8 @@ def cluster_of(made: Node) -> Cluster:
 
 def _node(state: State, built: Path, where: Addresses, *, audit: bool) -> Node:
     ports = (API_PORT, ETCD_PORT, ETCD_PEER_PORT)
-    return Node(state.name, where, ApiServer(built, state.folder, where.node, *ports, where.services, audit))
+    api = ApiServer(built, state.folder, where.node, *ports, where.services, audit)
+    return Node(state.name, where, api, node.has_memory_to_spare(Path("/proc/meminfo").read_text()))
 
 
 def _make_node(state: State, built: Path, *, audit: bool) -> Node:

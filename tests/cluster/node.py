@@ -11,6 +11,7 @@ from tests.cluster.servers import ApiServer, Words
 
 INTERFACE = "eth0"
 # Folders whose place is compiled into the kubelet or the CNI library, and where each node has its own instead.
+IN_MEMORY_FROM_KB = 12 * 1024 * 1024
 PRIVATE_FOLDERS = {"/var/lib/kubelet": "kubelet", "/var/lib/cni": "cni-state", "/var/log": "var-log"}
 
 
@@ -21,6 +22,7 @@ class Node:
     cluster: str
     addresses: Addresses
     api: ApiServer
+    images_in_memory: bool = False
 
     @property
     def name(self) -> str:
@@ -33,6 +35,12 @@ class Node:
     @property
     def folder(self) -> Path:
         return self.api.folder
+
+
+def has_memory_to_spare(meminfo: str) -> bool:
+    """Whether unpacked images may live in memory: thousands of small files take seconds on a disk, and none there."""
+    available = next((line.split()[1] for line in meminfo.splitlines() if line.startswith("MemAvailable:")), "0")
+    return int(available) >= IN_MEMORY_FROM_KB
 
 
 def folders(node: Node) -> list[Path]:
@@ -65,6 +73,8 @@ def setup(node: Node) -> list[Words]:
     ]
     mounts = [["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"]]
     mounts += [["mount", "--bind", str(node.folder / own), place] for place, own in PRIVATE_FOLDERS.items()]
+    if node.images_in_memory:
+        mounts.append(["mount", "-t", "tmpfs", "-o", "size=40%,mode=711", "tmpfs", str(node.folder / "containerd")])
     return network + mounts
 
 

@@ -37,13 +37,13 @@ def _containerd(name: str, cold_build: str) -> Binary:
 
 
 CONTROL_PLANE: tuple[Binary, ...] = (
-    _kubernetes("kube-apiserver", "4 minutes"),
+    _kubernetes("kube-apiserver", "3 to 6 minutes"),
     Binary("etcd", "go.etcd.io/etcd/server/v3", "v3.6.6", "go.etcd.io/etcd/server/v3", "30 seconds"),
-    _kubernetes("kube-controller-manager", "1 minute"),
-    _kubernetes("kubectl", "20 seconds"),
+    _kubernetes("kube-controller-manager", "1 to 2 minutes"),
+    _kubernetes("kubectl", "1 minute"),
 )
 NODE: tuple[Binary, ...] = (
-    _kubernetes("kube-scheduler", "20 seconds"),
+    _kubernetes("kube-scheduler", "half a minute"),
     _kubernetes("kubelet", "1 minute"),
     _kubernetes("kube-proxy", "20 seconds"),
     _containerd("containerd", "1 minute"),

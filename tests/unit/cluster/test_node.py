@@ -72,3 +72,9 @@ def test_a_kubeconfig_is_complete_in_one_file() -> None:
 )
 def test_control_groups_are_found_in_both_versions(mounts: str, found: list[tuple[str, bool]]) -> None:
     assert [(str(where), is_v2) for where, is_v2 in cgroups.parse_mounts(mounts)] == found
+
+
+def test_images_are_unpacked_in_memory_only_where_there_is_plenty() -> None:
+    assert node.has_memory_to_spare("MemTotal: 24000000 kB\nMemAvailable:   20000000 kB\n")
+    assert not node.has_memory_to_spare("MemTotal: 24000000 kB\nMemAvailable:   4000000 kB\n")
+    assert not node.has_memory_to_spare("")
