@@ -1,0 +1,221 @@
+"""Jobs are finished: after a crash, by another replica, and whatever changes while they run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from rag_runtime.chunking import ChunkLimits, chunk_document
+from rag_runtime.domain import Chunk, Document, DocumentId, FileResult, Job, Passage, Vectors
+from rag_runtime.errors import NotFound, Overloaded, StoreUnavailable
+from rag_runtime.jobs import JobOptions, JobRunner
+from rag_runtime.testing import HashEmbedder, MemoryStore, WordTokenizer
+
+A = DocumentId("a")
+
+
+def document(text: str, id_: DocumentId = A) -> Document:
+    return Document(id_, f"{id_}.txt", "text", f"hash of {text[:40]}", (Passage(text),))
+
+
+def job(*ids: str, created_at: float = 0.0, owner: str = "", lease_until: float = 0.0) -> Job:
+    files = tuple(FileResult(f"{id_}.txt", DocumentId(id_), "queued") for id_ in ids or ("a",))
+    return Job("-".join(ids or ("a",)), created_at, files, owner=owner, lease_until=lease_until)
+
+
+def chunk(whole: Document) -> Sequence[Chunk]:
+    return chunk_document(whole, ChunkLimits(32, 32), WordTokenizer(), index_key="test")
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class SlowEmbedder(HashEmbedder):
+    """Waits in each step until it is let go; `reached` is set when it waits."""
+
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Vectors]:
+        self.reached.set()
+        await self.go.wait()
+        return await super().embed_documents(texts)
+
+
+def runner(store: MemoryStore, embedder: HashEmbedder | None = None, **options: object) -> JobRunner:
+    chosen = JobOptions(**{"owner": "me", "poll_seconds": 0.02, **options})  # type: ignore[arg-type]
+    return JobRunner(store, embedder or HashEmbedder(), chunk, chosen)
+
+
+async def put(store: MemoryStore, put_job: Job, *texts: str) -> None:
+    await store.put_documents([document(t, f.document_id) for f, t in zip(put_job.files, texts, strict=False)])
+    await store.put_job(put_job)
+
+
+async def test_a_job_that_a_dead_replica_left_is_finished() -> None:
+    store = MemoryStore()
+    await put(store, job(owner="dead", lease_until=1.0), "Some text.")
+    mine = runner(store)
+    mine.start()
+    finished = await mine.wait("a", seconds=5)
+    await mine.stop()
+    assert (finished.status, finished.owner, len(store.published)) == ("succeeded", "me", 1)
+
+
+async def test_a_job_that_a_living_replica_works_on_is_left_alone() -> None:
+    store = MemoryStore()
+    await put(store, job(owner="other", lease_until=9e9), "Some text.")
+    mine = runner(store)
+    mine.start()
+    assert (await mine.wait("a", seconds=0.2)).status == "running"
+    await mine.stop()
+    assert not store.published
+
+
+async def test_the_only_writer_needs_not_wait_for_its_own_old_lease() -> None:
+    """A lease that was running when the process began is that of the process before it."""
+    store = MemoryStore()
+    clock = Clock()
+    await put(store, job(owner="before", lease_until=clock.now + 29), "Some text.")
+    mine = JobRunner(store, HashEmbedder(), chunk, JobOptions("me", poll_seconds=0.02, sole_writer=True), clock=clock)
+    mine.start()
+    assert (await mine.wait("a", seconds=5)).status == "succeeded"
+    await mine.stop()
+
+
+async def test_the_only_writer_does_not_take_its_own_job_twice() -> None:
+    store = MemoryStore()
+    embedder = SlowEmbedder()
+    await put(store, job(), "Some text.")
+    mine = runner(store, embedder, sole_writer=True)
+    mine.start()
+    await embedder.reached.wait()
+    await asyncio.sleep(0.1)
+    embedder.go.set()
+    await mine.wait("a", seconds=5)
+    await mine.stop()
+    assert embedder.embedded == ["Some text."]
+
+
+async def test_stopping_releases_the_job_and_another_run_finishes_it() -> None:
+    store = MemoryStore()
+    embedder = SlowEmbedder()
+    await put(store, job(), "Some text.")
+    first = runner(store, embedder)
+    first.start()
+    await embedder.reached.wait()
+    await first.stop()
+    assert (store.jobs["a"].status, store.jobs["a"].lease_until) == ("running", 0.0)
+    second = runner(store)
+    second.start()
+    assert (await second.wait("a", seconds=5)).status == "succeeded"
+    await second.stop()
+
+
+async def test_a_store_that_is_away_for_a_while_costs_nothing_but_time() -> None:
+    store = MemoryStore()
+    await put(store, job(), "Some text.")
+    store.fault = StoreUnavailable("away")
+    mine = runner(store)
+    mine.start()
+    await asyncio.sleep(0.1)
+    store.fault = None
+    assert (await mine.wait("a", seconds=5)).status == "succeeded"
+    await mine.stop()
+
+
+async def test_what_was_sent_last_is_what_is_found_in_the_end() -> None:
+    """The document changes while its older text is being embedded."""
+    store, embedder = MemoryStore(), SlowEmbedder()
+    await put(store, job(), "The old text.")
+    mine = runner(store, embedder)
+    mine.start()
+    await embedder.reached.wait()
+    await store.put_documents([document("The new text.")])
+    embedder.go.set()
+    await mine.wait("a", seconds=5)
+    await mine.stop()
+    assert [embedded.chunk.text for embedded in store.published.values()] == ["The new text."]
+
+
+async def test_a_document_that_is_deleted_while_it_is_embedded_stays_deleted() -> None:
+    store, embedder = MemoryStore(), SlowEmbedder()
+    await put(store, job(), "Some text.")
+    mine = runner(store, embedder)
+    mine.start()
+    await embedder.reached.wait()
+    await store.delete_document(A)
+    embedder.go.set()
+    finished = await mine.wait("a", seconds=5)
+    await mine.stop()
+    assert finished.status == "failed"
+    assert finished.files[0].error is not None
+    assert not store.published
+
+
+async def test_a_surprise_in_one_document_costs_the_others_nothing() -> None:
+    class Surprised(HashEmbedder):
+        async def embed_documents(self, texts: Sequence[str]) -> list[Vectors]:
+            if "bad" in texts[0]:
+                raise ZeroDivisionError
+            return await super().embed_documents(texts)
+
+    store = MemoryStore()
+    await put(store, job("a", "b"), "a bad text", "A good text.")
+    mine = runner(store, Surprised())
+    mine.start()
+    finished = await mine.wait("a-b", seconds=5)
+    await mine.stop()
+    assert [file.status for file in finished.files] == ["failed", "stored"]
+    assert finished.files[0].error is not None
+    assert "ZeroDivision" not in str(finished.files[0].error)
+
+
+async def test_a_running_job_shows_how_far_it_is_and_renews_its_lease() -> None:
+    store, embedder = MemoryStore(), SlowEmbedder()
+    await put(store, job(), "Some text.")
+    mine = runner(store, embedder, lease_seconds=0.3)
+    mine.start()
+    await embedder.reached.wait()
+    first = store.jobs["a"].lease_until
+    await asyncio.sleep(0.4)
+    assert store.jobs["a"].lease_until > first
+    embedder.go.set()
+    await mine.wait("a", seconds=5)
+    await mine.stop()
+
+
+async def test_so_many_jobs_may_wait_and_no_more() -> None:
+    mine = runner(MemoryStore(), queue_limit=2)
+    for id_ in ("a", "b"):
+        mine.check_room()
+        mine.wake(id_)
+    with pytest.raises(Overloaded, match="2 ingest jobs"):
+        mine.check_room()
+
+
+async def test_waiting_for_a_job_that_is_not_there_fails() -> None:
+    with pytest.raises(NotFound):
+        await runner(MemoryStore()).wait("none", seconds=1)
+
+
+async def test_a_long_document_is_embedded_in_steps() -> None:
+    store, embedder = MemoryStore(), HashEmbedder()
+    await put(store, replace(job()), " ".join(f"word{n}." for n in range(2000)))
+    mine = runner(store, embedder, batch_size=4)
+    mine.start()
+    finished = await mine.wait("a", seconds=10)
+    await mine.stop()
+    assert finished.files[0].chunks == len(store.published) == len(embedder.embedded) > 50
