@@ -75,7 +75,7 @@ async def _lead(chosen: Settings, api: kube.Client, queue: WorkQueue[Key], elect
     tasks.append(asyncio.create_task(resync.run(period_seconds=chosen.resync_seconds)))
     for task in tasks:
         task.add_done_callback(_end)
-    await watch.run(queue, children, login.connection, namespaces=chosen.namespaces)
+    await watch.run(queue, children, login.connection, namespaces=chosen.namespaces, identity=chosen.pod_name)
     await _drain(queue, [*tasks, holding])
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from rag_operator import metrics, names
 from rag_operator.children import Children
@@ -42,14 +43,16 @@ async def run(
     login: Callable[[], kopf.ConnectionInfo],
     *,
     namespaces: Sequence[str],
+    identity: str,
 ) -> None:
-    """Until a signal to stop."""
+    """Until a signal to stop. Without an identity kopf asks for the user's name, which a pod's user has none of."""
     await kopf.operator(
         registry=build_registry(queue, children, login),
         settings=build_settings(),
         standalone=True,
         clusterwide=not namespaces,
         namespaces=list(namespaces),
+        identity=Identity(identity),
     )
 
 
