@@ -45,15 +45,21 @@ class Elector:
         log.info("leading", lease=str(self._ref))
 
     async def hold(self) -> None:
-        """Renew for ever; LeaseLost when that did not work for too long, or somebody else has it."""
-        renewed_at = self._monotonic()
+        """Renew for ever; LeaseLost when that does not work for too long, or somebody else has it."""
         while True:
+            try:
+                # With the write of the last renewal, which took CALL_SECONDS at most, less than the lease lasts.
+                async with asyncio.timeout(RENEW_DEADLINE_SECONDS):
+                    await self._renew()
+            except TimeoutError:
+                raise LeaseLost(f"{self._ref} could not be renewed for {RENEW_DEADLINE_SECONDS:g} s") from None
+
+    async def _renew(self) -> None:
+        await asyncio.sleep(RETRY_SECONDS)
+        while not await self._try():
+            if self._is_anothers():
+                raise LeaseLost(f"{self._ref} is another's")
             await asyncio.sleep(RETRY_SECONDS)
-            started_at = self._monotonic()
-            if await self._try():
-                renewed_at = started_at
-            elif self._is_anothers() or self._monotonic() - renewed_at > RENEW_DEADLINE_SECONDS:
-                raise LeaseLost(f"{self._ref} could not be renewed for {RENEW_DEADLINE_SECONDS:g} s, or is another's")
 
     async def release(self) -> None:
         """Leave it to the next one, who need not wait for it to run out."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -13,37 +15,47 @@ pytestmark = pytest.mark.api
 CHILDREN = 7
 
 
-def test_killed_ten_times_it_makes_one_set_of_children_and_one_key(served: Served) -> None:
-    """At moments spread over the making, which takes a second or so from the start of the process."""
-    keys: set[str] = set()
-    uids: dict[str, set[str]] = {}
+KILLS, AT_ONCE = 10, 4
+KINDS = "configmaps,secrets,services,deployments.apps,statefulsets.apps"
+
+
+def test_killed_ten_times_while_creating_it_makes_one_set_of_children_and_one_key(served: Served) -> None:
+    """Each time at the first sight of a child, with the others still to come."""
+    seen: dict[str, set[str]] = {}
+    cut_off = 0
     with served.operator("same-pod") as operator:
-        wait_until(lambda: any(line["event"] == "leading" for line in operator.said()))
-        for number in range(10):
-            served.pipeline(f"p{number}")
-            time.sleep(0.05 * number)
+        for kill in range(KILLS):
+            wait_until(partial(has_led, operator, kill + 1), seconds=60)
+            served.apply(*(pipeline(served, f"p{kill}-{number}") for number in range(AT_ONCE)))
+            wait_until(partial(note, served, seen, f"p{kill}-"))
             operator.kill()
+            cut_off += len(note(served, seen, f"p{kill}-")) < AT_ONCE * CHILDREN
             operator.start()
-            note(served, keys, uids)
-        names = [f"p{number}" for number in range(10)]
-        wait_until(lambda: all(len(served.children(name)) == CHILDREN for name in names), seconds=60)
-        note(served, keys, uids)
-        time.sleep(3)
-        note(served, keys, uids)
-    assert len(keys) == 10
-    assert {child: len(found) for child, found in uids.items() if len(found) != 1} == {}
-    assert len(uids) == 10 * CHILDREN
+        wait_until(lambda: len(note(served, seen)) == KILLS * AT_ONCE * CHILDREN, seconds=60)
+    assert cut_off > 0
+    assert {name: values for name, values in seen.items() if len(values) > 1} == {}
 
 
-def note(served: Served, keys: set[str], uids: dict[str, set[str]]) -> None:
-    """Every key and every object that there ever was."""
+def pipeline(served: Served, name: str) -> dict[str, Any]:
+    meta = {"name": name, "namespace": served.namespace}
+    return {"apiVersion": "ragops.dev/v1alpha1", "kind": "RagPipeline", "metadata": meta, "spec": {}}
+
+
+def has_led(operator: Operator, times: int) -> bool:
+    return [line["event"] for line in operator.said()].count("leading") >= times
+
+
+def note(served: Served, seen: dict[str, set[str]], prefix: str = "") -> list[str]:
+    """Add each object's identity, and each key, to those ever seen by its name; what there is now with this prefix."""
     selector = "app.kubernetes.io/managed-by=rag-operator"
-    kinds = "configmaps,secrets,services,deployments.apps,statefulsets.apps"
-    for body in json.loads(served.kubectl("get", kinds, "-l", selector, "-o", "json"))["items"]:
+    bodies = json.loads(served.kubectl("get", KINDS, "-l", selector, "-o", "json"))["items"]
+    for body in bodies:
         meta = body["metadata"]
-        uids.setdefault(f"{body['kind']} {meta['name']}", set()).add(meta["uid"])
-        if body["kind"] == "Secret" and meta["name"].endswith("-keys"):
-            keys.add(meta["name"] + body["data"]["admin"])
+        name = f"{meta['name']} {body['kind']}"
+        seen.setdefault(name, set()).add(meta["uid"])
+        for key, value in body["data"].items() if meta["name"].endswith("-keys") else ():
+            seen.setdefault(f"{name} {key}", set()).add(value)
+    return [name for body in bodies if (name := body["metadata"]["name"]).startswith(prefix)]
 
 
 def holder(served: Served) -> str:
@@ -58,7 +70,7 @@ def test_of_two_one_leads_and_the_other_takes_over(served: Served) -> None:
             wait_until(lambda: any(line["event"] == "standing by" for line in second.said()))
             served.pipeline("shared")
             wait_until(lambda: len(served.children("shared")) == CHILDREN)
-            assert led(second) is False
+            assert not has_led(second, 1)
             killed_at = time.monotonic()
             first.kill()
             wait_until(lambda: holder(served) == "second", seconds=40)
@@ -66,10 +78,6 @@ def test_of_two_one_leads_and_the_other_takes_over(served: Served) -> None:
             served.pipeline("after")
             wait_until(lambda: len(served.children("after")) == CHILDREN)
             first.start()
-
-
-def led(operator: Operator) -> bool:
-    return any(line["event"] == "leading" for line in operator.said())
 
 
 def test_a_leader_that_was_frozen_does_not_come_back_as_one(served: Served) -> None:
