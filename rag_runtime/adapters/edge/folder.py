@@ -27,9 +27,7 @@ class Folder:
 
     def take(self, *, wait_seconds: float = 5.0) -> None:
         """Become the one writer. Waits a little, because a predecessor that was killed may still be ending."""
-        for folder in (self.root, self.root / "aliases", self.root / "indexes", self.root / "records"):
-            folder.mkdir(parents=True, exist_ok=True)
-        lock = (self.root / "lock").open("ab")
+        lock = self._prepared()
         give_up = time.monotonic() + wait_seconds
         while not _locked(lock):
             if time.monotonic() > give_up:
@@ -40,6 +38,17 @@ class Folder:
                 )
             time.sleep(0.05)
         self._lock = lock
+
+    def _prepared(self) -> IO[bytes]:
+        try:
+            for folder in (self.root, self.root / "aliases", self.root / "indexes", self.root / "records"):
+                folder.mkdir(parents=True, exist_ok=True)
+            return (self.root / "lock").open("ab")
+        except OSError as problem:
+            raise StoreRejected(
+                f"The embedded store cannot use the folder {self.root}: {problem.strerror}; "
+                "make it writable, or set DATA_DIR to another one"
+            ) from problem
 
     def release(self) -> None:
         if self._lock:

@@ -70,7 +70,7 @@ class Worker:
             return
         opening: Opening = requests[0].arguments[0]
         try:
-            store = Store(opening)
+            store = _open(opening)
         except RagError as refusal:
             self._send([Reply(requests[0].id, error=refusal)])
             return
@@ -136,6 +136,13 @@ class Worker:
 
     def _send(self, replies: Sequence[Reply]) -> None:
         self._connection.sendall(b"".join(pack(reply) for reply in replies))
+
+
+def _open(opening: Opening) -> Store:
+    try:
+        return Store(opening)
+    except OSError as problem:
+        raise StoreUnavailable(f"The embedded store in {opening.data_dir} cannot be opened: {problem}") from problem
 
 
 def _reply(store: Store, request: Request) -> Reply:

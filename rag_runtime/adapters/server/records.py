@@ -42,7 +42,7 @@ class Records:
         self.documents = f"{name}_documents"
         self.jobs = f"{name}_jobs"
 
-    async def prepare(self) -> None:
+    async def start_version(self) -> None:
         """Begin to count versions, where nobody has."""
         never = models.Filter(must=[models.FieldCondition(key="version", range=models.Range(lt=0))])
         start = models.PointStruct(id=_VERSION, vector={}, payload={"kind": "version", "version": 0})
