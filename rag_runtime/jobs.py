@@ -131,10 +131,13 @@ class JobRunner:
 
     async def _claim(self) -> Job | None:
         now, lease = self._clock(), self._options.lease_seconds
+        ended_by = now
         if self._options.sole_writer:
             # Our own leases end later than this, those of the process before us earlier.
-            now = max(now, self._started_at + lease - 0.001)
-        return await self._store.claim_job(owner=self._options.owner, now=now, lease_seconds=lease)
+            ended_by = max(now, self._started_at + lease - 0.001)
+        return await self._store.claim_job(
+            owner=self._options.owner, now=ended_by, lease_seconds=now + lease - ended_by
+        )
 
     async def _run(self, job: Job) -> None:
         running = _Running(self._store, job, self._clock, self._options.lease_seconds)

@@ -95,6 +95,18 @@ async def test_the_only_writer_needs_not_wait_for_its_own_old_lease() -> None:
     await mine.stop()
 
 
+async def test_a_lease_ends_when_it_should_whoever_takes_it() -> None:
+    """Else the process after a crash could not tell it from one of its own."""
+    store, embedder, clock = MemoryStore(), SlowEmbedder(), Clock()
+    await put(store, job(), "Some text.")
+    options = JobOptions("me", lease_seconds=30.0, sole_writer=True)
+    mine = JobRunner(store, embedder, chunk, options, clock=clock)
+    mine.start()
+    await embedder.reached.wait()
+    assert store.jobs["a"].lease_until == pytest.approx(clock.now + 30)
+    await mine.stop()
+
+
 async def test_the_only_writer_does_not_take_its_own_job_twice() -> None:
     store = MemoryStore()
     embedder = SlowEmbedder()
