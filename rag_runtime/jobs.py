@@ -57,7 +57,7 @@ class JobRunner:
         self._on_finished = on_finished
         self._started_at = clock()
         self._open: dict[str, asyncio.Event] = {}
-        self._running: set[str] = set()
+        self._running: dict[str, _Running] = {}
         self._woken = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
         self._locks: WeakValueDictionary[DocumentId, asyncio.Lock] = WeakValueDictionary()
@@ -88,13 +88,21 @@ class JobRunner:
         self._open[job_id] = asyncio.Event()
         self._woken.set()
 
+    async def find(self, job_id: str) -> Job:
+        """A job as far as it is known: one that runs here is ahead of its record, which is written now and then."""
+        running = self._running.get(job_id)
+        if running is not None and running.job.status == "running":
+            return running.job
+        job = await self._store.get_job(job_id)
+        if job is None:
+            raise NotFound(f"there is no job {job_id[:100]}")
+        return job
+
     async def wait(self, job_id: str, *, seconds: float) -> Job:
         """The job when it is finished, or as it is after so many seconds."""
         deadline = time.monotonic() + seconds
         while True:
-            job = await self._store.get_job(job_id)
-            if job is None:
-                raise NotFound(f"there is no job {job_id}")
+            job = await self.find(job_id)
             left = deadline - time.monotonic()
             if job.status not in ("queued", "running") or left <= 0:
                 return job
@@ -121,7 +129,7 @@ class JobRunner:
 
     async def _rest(self) -> None:
         """Nothing is to be claimed: what is open here and not running is another replica's by now."""
-        for job_id in self._open.keys() - self._running:
+        for job_id in self._open.keys() - self._running.keys():
             del self._open[job_id]
         self._woken.clear()
         # Not wait_for: before Python 3.12 it can swallow the cancellation that ends a worker.
@@ -142,7 +150,7 @@ class JobRunner:
     async def _run(self, job: Job) -> None:
         running = _Running(self._store, job, self._clock, self._options.lease_seconds)
         done = self._open.setdefault(job.id, asyncio.Event())
-        self._running.add(job.id)
+        self._running[job.id] = running
         renewal = asyncio.create_task(running.keep_renewing())
         try:
             for number, file in enumerate(job.files):
@@ -154,7 +162,7 @@ class JobRunner:
             # Released at once when it was cut short, so that nobody has to wait for the lease to run out.
             with contextlib.suppress(Unavailable):
                 await asyncio.shield(running.release())
-            self._running.discard(job.id)
+            del self._running[job.id]
             self._open.pop(job.id, None)
             done.set()
         log.info("ingest_finished", job=job.id, status=running.job.status, files=len(job.files))

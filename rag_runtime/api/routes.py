@@ -141,10 +141,7 @@ async def delete_document(request: Request, document_id: str) -> schemas.Deleted
 
 @router.get("/jobs/{job_id}", tags=["documents"], summary="What became of an ingest request")
 async def get_job(request: Request, job_id: str) -> schemas.JobModel:
-    job = await (await _service(request)).store.get_job(job_id)
-    if job is None:
-        raise NotFound(f"there is no job {job_id[:100]}")
-    return schemas.JobModel.of(job)
+    return schemas.JobModel.of(await (await _service(request)).runner.find(job_id))
 
 
 @router.get("/config", tags=["operation"], summary="The settings in force, secrets masked, and the limits")

@@ -195,7 +195,30 @@ async def test_a_surprise_in_one_document_costs_the_others_nothing() -> None:
     assert "ZeroDivision" not in str(finished.files[0].error)
 
 
-async def test_a_running_job_shows_how_far_it_is_and_renews_its_lease() -> None:
+async def test_a_running_job_shows_how_far_it_is() -> None:
+    store = MemoryStore()
+
+    class InSteps(SlowEmbedder):
+        async def embed_documents(self, texts: Sequence[str]) -> list[Vectors]:
+            vectors = await super().embed_documents(texts)
+            self.go.clear()
+            return vectors
+
+    embedder = InSteps()
+    await put(store, job(), " ".join(f"word{n}." for n in range(200)))
+    mine = runner(store, embedder, batch_size=2)
+    mine.start()
+    seen = []
+    while (found := await mine.find("a")).status == "running" or not seen:
+        seen.append(found.files[0].chunks)
+        embedder.go.set()
+        await asyncio.sleep(0.005)
+    await mine.stop()
+    assert len(set(seen)) > 2
+    assert seen == sorted(seen)
+
+
+async def test_a_running_job_renews_its_lease() -> None:
     store, embedder = MemoryStore(), SlowEmbedder()
     await put(store, job(), "Some text.")
     mine = runner(store, embedder, lease_seconds=0.3)
