@@ -48,7 +48,7 @@ async def read_child(api: Client, children: Children, ref: Ref) -> Seen | None:
     if seen := children.get(ref):
         return seen
     body = await api.get(ref)
-    return to_seen(_typed(ref.kind, body)) if body else None
+    return to_seen(body) if body else None
 
 
 def read_children(children: Children, app: RagPipeline) -> Observed:
@@ -108,7 +108,3 @@ def _workload(seen: Seen | None, app: RagPipeline) -> Workload | None:
     if seen is None or seen.controller_uid != app.uid or not isinstance(seen.detail, Workload):
         return None
     return seen.detail
-
-
-def _typed(kind: Kind, body: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": kind.api_version, "kind": kind.name, **body}
