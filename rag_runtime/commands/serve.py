@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 # Longer than a load balancer's usual 60 s, so that it is the one to close an idle connection.
 KEEP_ALIVE_SECONDS = 75
+BACKLOG = 2048
 TLS_LOOK_SECONDS = 10.0
 
 
@@ -81,11 +82,17 @@ async def _serve(settings: Settings) -> None:
 
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # asyncio switches Nagle's algorithm off where the protocol is named; else each answer takes 40 ms longer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener.bind((settings.host, settings.port))
+        listener.listen(BACKLOG)
     except OSError as taken:
+        listener.close()
         reason = taken.strerror or str(taken)
         raise SettingInvalid(f"HOST={settings.host} PORT={settings.port} cannot be listened on: {reason}") from taken
+    return listener
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
