@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from rag_runtime.adapters.qdrant_edge import QdrantEdge
 from rag_runtime.adapters.qdrant_server import QdrantServer
-from rag_runtime.domain import Document, DocumentId, Hit
-from rag_runtime.errors import IndexMismatch, StoreRejected
+from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Hit, Vectors
+from rag_runtime.errors import IndexMismatch, RequestError, StoreRejected
 from rag_runtime.fusion import reciprocal_rank
-from rag_runtime.ports import ChunkStore, IndexSpec
+from rag_runtime.ports import ChunkStore, IndexSpec, Search
 from tests.stores import DENSE, document, embedded, job, query, spec, store_document
 
 Opener = Callable[..., QdrantEdge | QdrantServer]
@@ -273,6 +274,13 @@ async def test_the_last_page_says_that_it_is_the_last(store: ChunkStore) -> None
     assert after is None
 
 
+async def test_a_place_to_go_on_from_that_nobody_gave_out_is_harmless(store: ChunkStore) -> None:
+    try:
+        await store.list_documents(limit=2, after="no such place")
+    except RequestError as refusal:
+        assert "no such place" in str(refusal)  # noqa: PT017, one store may know and the other may not
+
+
 async def test_a_deleted_document_takes_its_chunks_with_it(store: ChunkStore) -> None:
     await store_document(store, "d1", count=3)
     await store_document(store, "d2", count=2)
@@ -413,15 +421,16 @@ async def all_documents(store: ChunkStore, *, limit: int = 10) -> list[Document]
     return found
 
 
-def without_late(search: object) -> QdrantServer:
-    return replace(search.vectors, late=None)  # type: ignore[attr-defined]
+def without_late(search: Search) -> Vectors:
+    return replace(search.vectors, late=None)
 
 
-def max_sim(search: object, chunks: list, id_: str) -> float:  # type: ignore[type-arg]
-    asked = unit(search.vectors.late)  # type: ignore[attr-defined]
-    tokens = unit(next(e.vectors.late for e in chunks if e.chunk.id == id_))
+def max_sim(search: Search, chunks: Sequence[EmbeddedChunk], id_: str) -> float:
+    asked = unit_rows(search.vectors.late)
+    tokens = unit_rows(next(e.vectors.late for e in chunks if e.chunk.id == id_))
     return float((asked @ tokens.T).max(axis=1).sum())
 
 
-def unit(rows: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+def unit_rows(rows: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    assert rows is not None
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)

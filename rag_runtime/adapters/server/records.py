@@ -21,7 +21,7 @@ from rag_runtime.adapters.server.connection import Connection
 from rag_runtime.adapters.server.faults import require_completed
 from rag_runtime.adapters.server.schema import BOOL, FLOAT, KEYWORD, field_is, of_document
 from rag_runtime.domain import Document, DocumentId, Job
-from rag_runtime.errors import StoreUnavailable
+from rag_runtime.errors import RequestError, StoreUnavailable
 
 DOCUMENT_FIELDS = {"kind": KEYWORD, "document_id": KEYWORD, "written": KEYWORD}
 JOB_FIELDS = {"open": BOOL, "owner": KEYWORD, "lease_until": FLOAT, "created_at": FLOAT}
@@ -88,6 +88,8 @@ class Records:
         raise StoreUnavailable(f"Document {document_id!r} lacks a part of its text; store it again")
 
     async def list_documents(self, limit: int, after: str | None) -> tuple[list[Document], str | None]:
+        if after is not None and not _is_point(after):
+            raise RequestError(f"after={after!r} is not where a page of documents ended; begin without it")
         points, following = await self._connection.read(
             "list documents",
             lambda: self._client.scroll(
@@ -228,6 +230,14 @@ def _batches(points: Iterable[models.PointStruct]) -> Iterator[list[models.Point
         characters += size
     if batch:
         yield batch
+
+
+def _is_point(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _document_point(document_id: DocumentId) -> str:
