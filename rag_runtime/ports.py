@@ -96,7 +96,7 @@ class ChunkStore(Protocol):
     async def get_document(self, document_id: DocumentId) -> Document | None: ...
 
     async def list_documents(self, *, limit: int, after: str | None = None) -> tuple[list[Document], str | None]:
-        """A page in order of id, and where the next one begins (None at the end). Passages are left out."""
+        """A page in a stable order, and where the next one begins (None at the end). Passages are left out."""
 
     async def delete_document(self, document_id: DocumentId) -> bool:
         """Remove a document and all its chunks; whether it was there."""
