@@ -152,7 +152,13 @@ def build_service(settings: Settings, metrics: Metrics, ports: Ports) -> Service
         ),
         on_finished=metrics.document,
     )
-    retriever = Retriever(embedder, store, score_floor=settings.score_floor, on_hits=metrics.results)
+    retriever = Retriever(
+        embedder,
+        store,
+        score_floor=settings.score_floor,
+        timeout_seconds=settings.qdrant_timeout,
+        on_hits=metrics.results,
+    )
     answerer = Answerer(
         retriever,
         Router(settings.enable_local_routing, settings.summary_max_top_k, settings.style_detailed_max_words),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,26 +18,31 @@ class Retrieved:
 
 
 class Retriever:
+    """Raises TimeoutError when both steps together take longer than `timeout_seconds`."""
+
     def __init__(
         self,
         embedder: Embedder,
         store: ChunkStore,
         *,
         score_floor: float = 0.0,
+        timeout_seconds: float = 30.0,
         on_hits: Callable[[Sequence[Hit]], None] = lambda _: None,
     ) -> None:
         self._embedder = embedder
         self._store = store
         self._score_floor = score_floor
+        self._timeout_seconds = timeout_seconds
         self._on_hits = on_hits
 
     async def retrieve(self, query: str, *, top_k: int, explain: bool = False) -> Retrieved:
         begin = time.perf_counter()
-        vectors = await self._embedder.embed_query(query)
-        embedded = time.perf_counter()
-        hits = await self._store.search(
-            Search(vectors, top_k, candidates=max(100, top_k), score_floor=self._score_floor, explain=explain)
-        )
+        async with asyncio.timeout(self._timeout_seconds):
+            vectors = await self._embedder.embed_query(query)
+            embedded = time.perf_counter()
+            hits = await self._store.search(
+                Search(vectors, top_k, candidates=max(100, top_k), score_floor=self._score_floor, explain=explain)
+            )
         searched = time.perf_counter()
         self._on_hits(hits)
         return Retrieved(hits, {"embed": (embedded - begin) * 1000, "search": (searched - embedded) * 1000})

@@ -86,4 +86,5 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 async def _late(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    return problem_response(request.scope, plain_problem(504, "the answer was not ready in time: try again"))
+    problem = plain_problem(504, "the answer was not ready in time: try again")
+    return problem_response(request.scope, problem, headers={"Retry-After": RETRY_AFTER_SECONDS})

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from rag_runtime.app import Ports
+from rag_runtime.domain import Hit
 from rag_runtime.errors import GeneratorUnavailable, StoreUnavailable
-from rag_runtime.testing import ScriptedGenerator
+from rag_runtime.ports import Search
+from rag_runtime.testing import MemoryStore, ScriptedGenerator
 from tests.rag_runtime.running import Running, running
 
 
@@ -84,6 +87,17 @@ async def test_a_store_that_is_down_is_503_with_retry_after(service: Running) ->
         response = await service.client.post(path, json=body)
         assert (response.status_code, response.headers["content-type"]) == (503, "application/problem+json")
         assert response.headers["retry-after"]
+
+
+async def test_a_store_that_hangs_is_504_at_the_deadline() -> None:
+    class Hanging(MemoryStore):
+        async def search(self, search: Search) -> list[Hit]:
+            await asyncio.sleep(60)
+            return await super().search(search)
+
+    async with running({"qdrant_timeout": 0.1}, Ports(store=Hanging())) as service:
+        response = await service.client.post("/v1/query", json={"question": "x"})
+    assert (response.status_code, response.json()["status"], "retry-after" in response.headers) == (504, 504, True)
 
 
 async def test_before_it_has_started_everything_says_so() -> None:
