@@ -96,10 +96,7 @@ def create_collection(call: Call) -> Any:
 def update_collection(call: Call) -> Any:
     """Metadata is merged; the other settings are remembered, as nothing here obeys them."""
     changes = call.read(models.UpdateCollection)
-    collection = call.collection()
-    merged = (collection.made_as.metadata or {}) | (changes.metadata or {})
-    collection.made_as.metadata = {key: value for key, value in merged.items() if value is not None}
-    collection.save()
+    call.collection().merge_metadata(changes.metadata or {})
     return True
 
 

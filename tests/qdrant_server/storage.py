@@ -25,7 +25,7 @@ class Collection:
         self._folder = folder
         self.made_as = made_as
         self.fields = dict(fields)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         shard = folder / "shard"
         shard.mkdir(parents=True, exist_ok=True)
         opening = edge.EdgeShard.load if (shard / "edge_config.json").exists() else edge.EdgeShard.create
@@ -52,10 +52,17 @@ class Collection:
         return [models.UpdateResult(operation_id=first + n, status=status) for n in range(len(operations))]
 
     def index_field(self, name: str, kind: models.PayloadSchemaType, *, wait: bool) -> models.UpdateResult:
-        (result,) = self.update(convert.field_index(name, kind), wait=wait)
-        self.fields[name] = kind.value
-        self.save()
+        with self._lock:
+            (result,) = self.update(convert.field_index(name, kind), wait=wait)
+            self.fields[name] = kind.value
+            self.save()
         return result
+
+    def merge_metadata(self, changes: Mapping[str, Any]) -> None:
+        with self._lock:
+            merged = (self.made_as.metadata or {}) | dict(changes)
+            self.made_as.metadata = {key: value for key, value in merged.items() if value is not None}
+            self.save()
 
     def flush(self) -> None:
         with self._lock:

@@ -78,9 +78,8 @@ def fault(error: Exception, *, doing: str, where: str) -> Fault:
             return _grpc_fault(error, subject, doing)
         case Unconfirmed():
             return Fault(StoreUnavailable(f"{subject} did not confirm a write ({doing}): it said {error}"), True)
-        case AssertionError():
-            return Fault(StoreUnavailable(f"{subject} answered without a result ({doing})"), False)
-    return Fault(StoreUnavailable(f"{subject} failed ({doing}): {type(error).__name__}"), False)
+    what = "answered without a result" if isinstance(error, AssertionError) else f"failed with {type(error).__name__}"
+    return Fault(StoreUnavailable(f"{subject} {what} ({doing})"), False)
 
 
 def _transport_fault(cause: Exception, subject: str, doing: str) -> Fault:
