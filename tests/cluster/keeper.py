@@ -47,6 +47,7 @@ def start_node(plan: dict[str, Any]) -> "subprocess.Popen[bytes]":
     assert node.stdout is not None
     if not node.stdout.readline():
         sys.exit("the namespaces could not be made")
+    undo(plan)
     for words in plan["links"]:
         subprocess.run([word.format(pid=node.pid) for word in words], check=True)
     node.stdin.write(json.dumps(plan["node"]).encode() + b"\n")
@@ -61,9 +62,14 @@ def wait_for_end(kept: bool, node: "subprocess.Popen[bytes] | None") -> None:
     select.select(watched, [], [])
 
 
-def clear(plan: dict[str, Any]) -> None:
+def undo(plan: dict[str, Any]) -> None:
+    """What an end leaves to do outside the namespaces; mostly it is done already, and the commands say so."""
     for words in plan["finally"]:
-        subprocess.run(words, check=False)
+        subprocess.run(words, check=False, stderr=subprocess.DEVNULL)
+
+
+def clear(plan: dict[str, Any]) -> None:
+    undo(plan)
     if plan["cgroup"]:
         cgroups.remove(plan["cgroup"])
     keep_logs(Path(plan["folder"]))

@@ -93,7 +93,7 @@ def _read_node(state: State) -> Node:
 
 
 def _keeper_plan(made: Node) -> dict[str, object]:
-    return {"node": node.plan(made), "links": node.links(made), "cgroup": made.cgroup, "finally": []}
+    return {"node": node.plan(made), "links": node.links(made), "cgroup": made.cgroup, "finally": node.unlinks(made)}
 
 
 def _wait_for_use(made: Node, keeper: Keeper, pause: Path) -> None:

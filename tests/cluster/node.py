@@ -60,6 +60,12 @@ def links(node: Node) -> list[Words]:
     ]
 
 
+def unlinks(node: Node) -> list[Words]:
+    """Run on the host at the end, and before a start. The link goes with its namespace, but a socket that still
+    waits for its last packet keeps that for a minute, and the next cluster of this name cannot have the link."""
+    return [f"ip link delete {host_interface(node.cluster)}".split()]
+
+
 def setup(node: Node) -> list[Words]:
     """Run in the namespaces before any server."""
     where = node.addresses

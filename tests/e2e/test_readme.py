@@ -56,8 +56,8 @@ def shell(script: str) -> str:
 
 
 def test_the_demo_answers_with_citations_and_shows_the_pipeline(demo: str) -> None:
-    assert re.search(r"A: .*twenty minutes.*\n +\[1\] crew-handbook.pdf page 2", demo), demo
-    assert re.search(r"A: .*72.*\n +\[1\] vessels.csv row 3", demo), demo
+    assert re.search(r"A: .*twenty minutes.*\n +\[1\] examples/documents/crew-handbook.pdf page 2", demo), demo
+    assert re.search(r"A: .*72.*\n +\[1\] examples/documents/vessels.csv row 3", demo), demo
     assert re.search(r"^NAME +READY +STATUS +URL", demo, re.MULTILINE), demo
     assert re.search(r"^handbook +True", demo, re.MULTILINE), demo
 
