@@ -51,9 +51,10 @@ e2e: $(INSTALLED) ## tests in a real cluster
 images: $(INSTALLED) ## build the images
 	$(BIN)/python -m tests.cluster images
 
-crds: $(INSTALLED) ## write the CRD from the models
+crds: $(INSTALLED) ## write the CRD and its reference from the models
 	$(BIN)/rag-operator crds > crds/ragops.dev_ragpipelines.yaml
 	cp crds/ragops.dev_ragpipelines.yaml charts/ragops/files/
+	$(BIN)/python -m rag_operator.reference > docs/resource.md
 
 lock: $(INSTALLED) ## pin the dependencies anew, with hashes
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
