@@ -46,6 +46,8 @@ unit: $(INSTALLED) ## tests that need no pods
 	$(BIN)/pytest -m "not e2e"
 
 e2e: $(INSTALLED) ## tests in a real cluster
+	$(BIN)/python -m tests.cluster binaries
+	$(BIN)/python -m tests.cluster images
 	$(BIN)/pytest -m e2e
 
 images: $(INSTALLED) ## build the images

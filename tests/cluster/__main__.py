@@ -1,11 +1,13 @@
 """python -m tests.cluster: the test cluster from a shell."""
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 
-from tests.cluster import binaries, images, opening, paths, versions
+from tests.cluster import backends, binaries, builders, images, opening, paths, versions
+from tests.cluster.backends import Backend
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import say
 
@@ -29,7 +31,14 @@ def status(_: argparse.Namespace) -> None:
 
 
 def build_binaries(options: argparse.Namespace) -> None:
-    print(binaries.ensure_binaries(versions.CONTROL_PLANE if options.control_plane else versions.LOCAL_CLUSTER))
+    print(binaries.ensure_binaries(versions.CONTROL_PLANE + versions.CLIENTS if options.control_plane else wanted()))
+
+
+def wanted() -> tuple[versions.Binary, ...]:
+    """What the cluster takes that would be chosen now."""
+    chosen = backends.choose(os.environ, builders.docker_answers)
+    beside = {Backend.EXISTING: versions.CLIENTS, Backend.KIND: versions.CLIENTS + versions.KIND}
+    return beside.get(chosen, versions.LOCAL_CLUSTER)
 
 
 def build_images(options: argparse.Namespace) -> None:
@@ -66,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     command("down", down, "end a cluster that was kept", cluster=True)
     command("status", status, "list the running clusters")
     only = command("binaries", build_binaries, "build the programs and stop there")
-    only.add_argument("--control-plane", action="store_true", help="only those that `control_plane` needs")
+    only.add_argument("--control-plane", action="store_true", help="only those of tests that need no nodes")
     command("images", build_images, "build the images and stop there").add_argument("names", nargs="*")
     command("load", load, "build the images and load them", cluster=True).add_argument("names", nargs="*")
     command("kubeconfig", kubeconfig, "print where the kubeconfig is", cluster=True)
