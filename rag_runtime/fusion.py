@@ -1,4 +1,4 @@
-"""Reciprocal rank fusion of ranked lists. Pure; the stores fuse by themselves, and their tests hold them to this."""
+"""Reciprocal rank fusion of ranked lists. Pure; the engines fuse by themselves, and are held to this by their tests."""
 
 from __future__ import annotations
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from rag_runtime import fusion
 from rag_runtime.domain import (
     Document,
     DocumentId,
@@ -108,19 +109,15 @@ class MemoryStore:
 
     async def search(self, search: Search) -> list[Hit]:
         self._answer()
-        dense = self._ranked("dense", search)
-        sparse = self._ranked("sparse", search)
-        scores: defaultdict[str, float] = defaultdict(float)
-        for ranks in (dense, sparse):
-            for id_, stage in ranks.items():
-                scores[id_] += 1 / (search.rrf_k + stage.rank)
+        stages = {name: self._ranked(name, search) for name in ("dense", "sparse")}
+        fused = fusion.reciprocal_rank([list(ranks) for ranks in stages.values()], k=search.rrf_k)
         hits = [
             Hit(
                 self.published[id_].chunk,
                 score,
-                {name: ranks[id_] for name, ranks in (("dense", dense), ("sparse", sparse)) if id_ in ranks},
+                {name: ranks[id_] for name, ranks in stages.items() if id_ in ranks},
             )
-            for id_, score in sorted(scores.items(), key=lambda item: -item[1])[: search.top_k]
+            for id_, score in fused[: search.top_k]
             if score >= search.score_floor
         ]
         return hits if search.explain else [replace(hit, explain={}) for hit in hits]
