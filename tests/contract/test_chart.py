@@ -109,13 +109,42 @@ def test_the_image_is_the_release_a_tag_or_a_digest(render: Any, values: tuple[s
 
 
 def test_it_brings_the_crd_that_the_models_make(render: Any) -> None:
-    assert of_kind(render(), "CustomResourceDefinition") == [yaml.safe_load(crd.build_yaml())]
+    (brought,) = of_kind(render(), "CustomResourceDefinition")
+    del brought["metadata"]["annotations"]
+    assert brought == yaml.safe_load(crd.build_yaml())
     assert of_kind(render("crds.create=false"), "CustomResourceDefinition") == []
+
+
+def test_uninstalling_leaves_the_crd_and_with_it_every_pipeline(render: Any) -> None:
+    (brought,) = of_kind(render(), "CustomResourceDefinition")
+    assert brought["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_added_labels_and_annotations_break_neither_the_selector_nor_the_yaml(render: Any) -> None:
+    """A key that stands twice is an error to some readers and the last one's to others."""
+    (found,) = of_kind(
+        render(
+            r"podLabels.app\.kubernetes\.io/name=x", "podLabels.team=search", r"podAnnotations.prometheus\.io/scrape=no"
+        ),
+        "Deployment",
+    )
+    template = found["spec"]["template"]["metadata"]
+    assert template["labels"].items() >= {**found["spec"]["selector"]["matchLabels"], "team": "search"}.items()
+    assert template["annotations"] == {"prometheus.io/scrape": "no", "prometheus.io/port": "8080"}
 
 
 @pytest.mark.parametrize(
     ("value", "named"),
-    [("replicas=3", "replicas"), ("replicaCount=0", "replicaCount"), ("image.digest=latest", "digest")],
+    [
+        ("replicas=3", "replicas"),
+        ("replicaCount=0", "replicaCount"),
+        ("image.digest=latest", "digest"),
+        ("watchNamespaces={A B}", "watchNamespaces"),
+        ("watchNamespaces={one\\,two}", "watchNamespaces"),
+        ("clusterWide=true,watchNamespaces={one}", "watchNamespaces"),
+        ("fullnameOverride=Rag_Ops", "fullnameOverride"),
+        ("serviceAccount.create=false", "serviceAccount/name"),
+    ],
 )
 def test_a_value_that_means_nothing_is_refused_by_name(render: Any, value: str, named: str) -> None:
     with pytest.raises(ValueError, match=named):
