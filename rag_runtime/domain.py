@@ -37,7 +37,7 @@ class Passage:
 class Document:
     """A document as it was understood: normalized text, before chunking.
 
-    `content_hash` is the SHA-256 (hex) of what makes two versions differ: passages, places and metadata.
+    `content_hash` is the SHA-256 (hex) of what makes two versions differ: source, passages, places and metadata.
     `format` is the loader's name ("csv", "pdf", "text", ...); `place_kind` is None where places mean nothing.
     """
 
@@ -175,7 +175,10 @@ class FileResult:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One ingest request. `owner` and `lease_until` (Unix seconds) say which replica works on it, and until when."""
+    """One ingest request. `owner` and `lease_until` (Unix seconds) say which replica works on it, and until when.
+
+    `tried_by` are the owners that began the first queued file and ended without a word: it may have ended them.
+    """
 
     id: str
     created_at: float
@@ -183,6 +186,7 @@ class Job:
     warnings: tuple[str, ...] = ()
     owner: str = ""
     lease_until: float = 0.0
+    tried_by: tuple[str, ...] = ()
 
     @property
     def status(self) -> JobStatus:

@@ -109,7 +109,7 @@ def from_job(job: Job) -> Payload:
         "open": job.status in {"queued", "running"},
         "owner": job.owner,
         "lease_until": job.lease_until,
-        "body": json.dumps({"files": files, "warnings": job.warnings}, ensure_ascii=False),
+        "body": json.dumps({"files": files, "warnings": job.warnings, "tried_by": job.tried_by}, ensure_ascii=False),
     }
 
 
@@ -123,6 +123,7 @@ def to_job(payload: Payload) -> Job:
         warnings=tuple(body["warnings"]),
         owner=payload["owner"],
         lease_until=float(payload["lease_until"]),
+        tried_by=tuple(body.get("tried_by", ())),
     )
 
 
