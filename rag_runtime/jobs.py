@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from rag_runtime.domain import Chunk, Document, DocumentId, EmbeddedChunk, FileResult, Job
-from rag_runtime.errors import DocumentUnreadable, NotFound, Overloaded, StoreUnavailable, Unavailable
+from rag_runtime.errors import DocumentUnreadable, Misconfigured, NotFound, Overloaded, StoreUnavailable, Unavailable
 from rag_runtime.ports import ChunkStore, Embedder
 from rag_runtime.problems import to_problem
 
@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 # A document that changes as often as this while it is embedded is left to the job that changed it last.
 MAX_ROUNDS = 5
+# So many processes may end while they work on a document before it is taken for the cause.
+MAX_ENDED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class JobRunner:
         self._woken = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
         self._locks: WeakValueDictionary[DocumentId, asyncio.Lock] = WeakValueDictionary()
+        # One at a time, so that a job which only ran beside the one to blame is not blamed with it.
+        self._suspects = asyncio.Lock()
         self._stopping = False
 
     def start(self) -> None:
@@ -99,12 +103,12 @@ class JobRunner:
         return job
 
     async def wait(self, job_id: str, *, seconds: float) -> Job:
-        """The job when it is finished, or as it is after so many seconds."""
+        """The job when it is finished, or as it is after so many seconds, or when this replica is to stop."""
         deadline = time.monotonic() + seconds
         while True:
             job = await self.find(job_id)
             left = deadline - time.monotonic()
-            if job.status not in ("queued", "running") or left <= 0:
+            if job.status not in ("queued", "running") or left <= 0 or self._stopping:
                 return job
             done = self._open.get(job_id)
             # Another replica may finish it, and tells nobody but the store.
@@ -120,7 +124,7 @@ class JobRunner:
                     await self._rest()
                 else:
                     await self._run(job)
-            except Unavailable as later:
+            except (Unavailable, Misconfigured) as later:
                 log.warning("ingest_paused", reason=str(later))
                 await asyncio.sleep(self._options.poll_seconds)
             except Exception:  # a worker that dies of a surprise would leave every later job lying
@@ -148,24 +152,47 @@ class JobRunner:
         )
 
     async def _run(self, job: Job) -> None:
-        running = _Running(self._store, job, self._clock, self._options.lease_seconds)
+        running = _Running(self._store, job, self._clock, self._options)
         done = self._open.setdefault(job.id, asyncio.Event())
         self._running[job.id] = running
         renewal = asyncio.create_task(running.keep_renewing())
         try:
-            for number, file in enumerate(job.files):
-                if file.status == "queued":
-                    await self._finish(number, file, running)
+            async with self._suspects if job.tried_by else contextlib.nullcontext():
+                await self._finish_all(running)
         finally:
             renewal.cancel()
             await asyncio.gather(renewal, return_exceptions=True)
-            # Released at once when it was cut short, so that nobody has to wait for the lease to run out.
-            with contextlib.suppress(Unavailable):
-                await asyncio.shield(running.release())
-            del self._running[job.id]
-            self._open.pop(job.id, None)
-            done.set()
+            try:
+                # Released at once when it was cut short, so that nobody has to wait for the lease to run out.
+                with contextlib.suppress(Unavailable, Misconfigured):
+                    await asyncio.shield(running.release())
+            finally:
+                del self._running[job.id]
+                self._open.pop(job.id, None)
+                done.set()
         log.info("ingest_finished", job=job.id, status=running.job.status, files=len(job.files))
+
+    async def _finish_all(self, running: _Running) -> None:
+        """A file that may have ended its last processes is written down before it is begun and when it is done."""
+        suspected = bool(running.job.tried_by)
+        await running.begin()
+        for number, file in enumerate(running.job.files):
+            if file.status != "queued":
+                continue
+            if len(running.job.tried_by) > MAX_ENDED:
+                self._give_up(number, file, running)
+            else:
+                await self._finish(number, file, running)
+            if suspected:
+                await running.begin_next()
+
+    def _give_up(self, number: int, file: FileResult, running: _Running) -> None:
+        log.error("document_given_up", document=file.document_id, ended=MAX_ENDED)
+        result = _failed(
+            file, DocumentUnreadable(f"{MAX_ENDED} processes ended while they embedded it: send it in parts")
+        )
+        running.note(number, result)
+        self._on_finished(result)
 
     async def _finish(self, number: int, file: FileResult, running: _Running) -> None:
         lock = self._locks.setdefault(file.document_id, asyncio.Lock())
@@ -174,9 +201,13 @@ class JobRunner:
                 result = await self._publish(file, lambda chunks: running.note(number, replace(file, chunks=chunks)))
         except Unavailable:
             raise
+        except Misconfigured as refused:
+            # A store that refuses everybody (a wrong key) says nothing about this file: it raises again.
+            await self._store.ping()
+            result = _failed(file, refused)
         except Exception as failed:  # one file's surprise must not cost the others of its job
             log.exception("document_failed", document=file.document_id)
-            result = replace(file, status="failed", chunks=0, error=to_problem(failed))
+            result = _failed(file, failed)
         running.note(number, result)
         self._on_finished(result)
 
@@ -188,15 +219,15 @@ class JobRunner:
                 await self._store.delete_document(file.document_id)
                 return _failed(file, NotFound("the document was deleted before it was embedded"))
             count = await self._publish_version(document, progress)
-            if count == 0:
-                return _failed(file, DocumentUnreadable("the document has no text"))
-            done = document.content_hash
-            document = await self._store.get_document(file.document_id)
-            if document is not None and document.content_hash == done:
+            done, document = document, await self._store.get_document(file.document_id)
+            if document is not None and document.content_hash == done.content_hash:
                 break
+        if count == 0:
+            return _failed(file, DocumentUnreadable("the document has no text"))
         return replace(file, status="stored", chunks=count)
 
     async def _publish_version(self, document: Document, progress: Callable[[int], None]) -> int:
+        """How many chunks are published: none where there is no text, or no such document any more."""
         published = await self._store.published_version(document.id)
         if published and published[0] == document.content_hash:
             return published[1]
@@ -208,6 +239,8 @@ class JobRunner:
             vectors = await self._embedder.embed_documents([chunk.text for chunk in step])
             await self._store.stage([EmbeddedChunk(c, v) for c, v in zip(step, vectors, strict=True)])
             progress(begin + len(step))
+        if await self._store.get_document(document.id) is None:
+            return 0
         count = await self._store.publish(document.id, document.content_hash)
         if count != len(chunks):
             raise StoreUnavailable(f"{count} of {len(chunks)} chunks of {document.id} are in the store: trying again")
@@ -217,11 +250,11 @@ class JobRunner:
 class _Running:
     """A claimed job as far as it has come. Writes of it go one after the other, the latest state each time."""
 
-    def __init__(self, store: ChunkStore, job: Job, clock: Callable[[], float], lease_seconds: float) -> None:
+    def __init__(self, store: ChunkStore, job: Job, clock: Callable[[], float], options: JobOptions) -> None:
         self.job = job
         self._store = store
         self._clock = clock
-        self._lease_seconds = lease_seconds
+        self._options = options
         self._writing = asyncio.Lock()
 
     def note(self, number: int, result: FileResult) -> None:
@@ -229,14 +262,32 @@ class _Running:
         files[number] = result
         self.job = replace(self.job, files=tuple(files))
 
+    async def begin(self) -> None:
+        """Write down who is at work, for those who find the job when this process has ended."""
+        others = self._tried_by_others()
+        self.job = replace(self.job, tried_by=(*others, self._options.owner))
+        await self._renew()
+
+    async def begin_next(self) -> None:
+        """A file is done, so what is begun now is another one, which nobody has tried yet."""
+        self.job = replace(self.job, tried_by=(self._options.owner,))
+        await self._renew()
+
     async def keep_renewing(self) -> None:
         while True:
-            await asyncio.sleep(self._lease_seconds / 3)
-            with contextlib.suppress(Unavailable):
-                await self._write(self._clock() + self._lease_seconds)
+            await asyncio.sleep(self._options.lease_seconds / 3)
+            with contextlib.suppress(Unavailable, Misconfigured):
+                await self._renew()
 
     async def release(self) -> None:
+        self.job = replace(self.job, tried_by=self._tried_by_others())
         await self._write(0.0)
+
+    def _tried_by_others(self) -> tuple[str, ...]:
+        return tuple(owner for owner in self.job.tried_by if owner != self._options.owner)
+
+    async def _renew(self) -> None:
+        await self._write(self._clock() + self._options.lease_seconds)
 
     async def _write(self, lease_until: float) -> None:
         async with self._writing:

@@ -10,8 +10,8 @@ import pytest
 
 from rag_runtime.chunking import ChunkLimits, chunk_document
 from rag_runtime.domain import Chunk, Document, DocumentId, FileResult, Job, Passage, Vectors
-from rag_runtime.errors import NotFound, Overloaded, StoreUnavailable
-from rag_runtime.jobs import JobOptions, JobRunner
+from rag_runtime.errors import NotFound, Overloaded, StoreRejected, StoreUnavailable
+from rag_runtime.jobs import MAX_ENDED, JobOptions, JobRunner
 from rag_runtime.testing import HashEmbedder, MemoryStore, WordTokenizer
 
 A = DocumentId("a")
@@ -254,3 +254,106 @@ async def test_a_long_document_is_embedded_in_steps() -> None:
     finished = await mine.wait("a", seconds=10)
     await mine.stop()
     assert finished.files[0].chunks == len(store.published) == len(embedder.embedded) > 50
+
+
+async def test_a_document_that_ends_process_after_process_is_given_up_and_the_rest_of_its_job_is_not() -> None:
+    store = MemoryStore()
+    poisoned = replace(job("a", "b"), tried_by=tuple(f"dead-{n}" for n in range(MAX_ENDED)))
+    await put(store, poisoned, "A text that kills.", "A good text.")
+    mine = runner(store)
+    mine.start()
+    finished = await mine.wait("a-b", seconds=5)
+    await mine.stop()
+    assert [file.status for file in finished.files] == ["failed", "stored"]
+    assert finished.files[0].error is not None
+    assert "5 processes ended" in str(finished.files[0].error["detail"])
+    assert store.jobs["a-b"].tried_by == ()
+
+
+async def test_a_process_that_ends_leaves_its_name_and_one_that_stops_does_not() -> None:
+    store, embedder = MemoryStore(), SlowEmbedder()
+    await put(store, replace(job(), tried_by=("dead",)), "Some text.")
+    mine = runner(store, embedder)
+    mine.start()
+    await embedder.reached.wait()
+    assert store.jobs["a"].tried_by == ("dead", "me")
+    await mine.stop()
+    assert store.jobs["a"].tried_by == ("dead",)
+
+
+async def test_who_finished_a_file_is_the_first_to_try_the_next() -> None:
+    store = MemoryStore()
+
+    class SlowSecond(SlowEmbedder):
+        async def embed_documents(self, texts: Sequence[str]) -> list[Vectors]:
+            return await (super() if "second" in texts[0] else HashEmbedder()).embed_documents(texts)
+
+    embedder = SlowSecond()
+    await put(store, replace(job("a", "b"), tried_by=("dead", "gone")), "The first text.", "The second text.")
+    mine = runner(store, embedder)
+    mine.start()
+    await embedder.reached.wait()
+    written = store.jobs["a-b"]
+    await mine.stop()
+    assert ([file.status for file in written.files], written.tried_by) == (["stored", "queued"], ("me",))
+
+
+async def test_jobs_under_suspicion_run_one_at_a_time() -> None:
+    """Else the one that only ran beside the cause would be counted with it each time."""
+    store, embedder = MemoryStore(), SlowEmbedder()
+    for number, id_ in enumerate(("a", "b")):
+        await put(store, replace(job(id_, created_at=number), tried_by=("dead",)), f"Text {id_}.")
+    mine = runner(store, embedder)
+    mine.start()
+    await embedder.reached.wait()
+    await asyncio.sleep(0.1)
+    assert (store.jobs["a"].tried_by, store.jobs["b"].tried_by) == (("dead", "me"), ("dead",))
+    embedder.go.set()
+    assert [(await mine.wait(id_, seconds=5)).status for id_ in ("a", "b")] == ["succeeded"] * 2
+    await mine.stop()
+
+
+async def test_a_store_that_refuses_its_key_for_a_while_fails_no_document() -> None:
+    store, embedder = MemoryStore(), SlowEmbedder()
+    await put(store, job(), "Some text.")
+    mine = runner(store, embedder, lease_seconds=0.2)
+    mine.start()
+    await embedder.reached.wait()
+    store.fault = StoreRejected("wrong key")
+    embedder.go.set()
+    await asyncio.sleep(0.2)
+    store.fault = None
+    assert (await mine.wait("a", seconds=5)).status == "succeeded"
+    await mine.stop()
+
+
+async def test_a_document_deleted_while_it_is_embedded_is_not_even_found_for_a_moment() -> None:
+    published: list[str] = []
+
+    class Watched(MemoryStore):
+        async def publish(self, document_id: DocumentId, content_hash: str) -> int:
+            published.append(document_id)
+            return await super().publish(document_id, content_hash)
+
+    store, embedder = Watched(), SlowEmbedder()
+    await put(store, job(), "Some text.")
+    mine = runner(store, embedder)
+    mine.start()
+    await embedder.reached.wait()
+    await store.delete_document(A)
+    embedder.go.set()
+    assert (await mine.wait("a", seconds=5)).status == "failed"
+    await mine.stop()
+    assert not published
+
+
+async def test_nobody_waits_for_a_job_of_a_replica_that_stops() -> None:
+    store, embedder = MemoryStore(), SlowEmbedder()
+    await put(store, job(), "Some text.")
+    mine = runner(store, embedder)
+    mine.start()
+    await embedder.reached.wait()
+    waiting = asyncio.create_task(mine.wait("a", seconds=60))
+    mine.refuse()
+    assert (await asyncio.wait_for(waiting, 3)).status == "running"
+    await mine.stop()
