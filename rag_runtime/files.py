@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rag_runtime.domain import DocumentId, Loaded
 from rag_runtime.errors import RequestError
 from rag_runtime.ingest import Upload
-from rag_runtime.loading import format_of, load, parse_here
+from rag_runtime.loading import format_of, from_text, load
 from rag_runtime.loading.guard import Guard
-from rag_runtime.loading.parsed import Parsed
 
 
 class FileLoader:
@@ -23,21 +20,17 @@ class FileLoader:
             format_of(upload.head, source=upload.source, media_type=upload.media_type)
 
     def load(self, upload: Upload, document_id: DocumentId) -> Loaded:
-        parse = _as_text if upload.is_text else self._guard.parse
-        loaded = load(
-            upload.read(),
+        data = upload.read()
+        if upload.is_text:
+            return from_text(data.decode(), source=upload.source, document_id=document_id, metadata=upload.metadata)
+        return load(
+            data,
             source=upload.source,
             document_id=document_id,
             media_type=upload.media_type,
             metadata=upload.metadata,
-            parse=parse,
+            parse=self._guard.parse,
         )
-        return replace(loaded, document=replace(loaded.document, format="text")) if upload.is_text else loaded
 
     def close(self) -> None:
         self._guard.close()
-
-
-def _as_text(_name: str, data: bytes) -> Parsed:
-    """A text that was sent as such is one, whatever its source is called."""
-    return parse_here("text", data)

@@ -20,6 +20,8 @@ from rag_runtime.problems import to_problem
 
 SOURCE_IDS = UUID("f5c1b5d6-3f0f-5d5e-8f43-6f2b7a7a6a10")
 MAX_SOURCE_CHARACTERS = 1024
+# Unicode's embeddings, overrides and isolates: "gnp.exe" can look like "exe.png" with them.
+DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 MAX_ID_CHARACTERS = 512
 # Parsing holds a whole file in memory.
 PARSED_AT_ONCE = 2
@@ -118,7 +120,7 @@ class Ingester:
 
 def normalize_source(name: str) -> str:
     """A file's name as sent, in the one spelling that its id is made of. It is a label: nothing ever opens it."""
-    printable = "".join(c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c) not in ("Cc", "Cs"))
+    printable = "".join(c for c in unicodedata.normalize("NFC", name) if not _is_misleading(c))
     path = re.sub(r"/+", "/", printable.replace("\\", "/")).strip()
     source = re.sub(r"^(\./|/)+", "", path)
     if not source:
@@ -126,6 +128,11 @@ def normalize_source(name: str) -> str:
     if len(source) > MAX_SOURCE_CHARACTERS:
         raise RequestError(f"a source of {len(source)} characters is too long: at most {MAX_SOURCE_CHARACTERS}")
     return source
+
+
+def _is_misleading(character: str) -> bool:
+    """Whether a reader would not see it, or see the name's other letters in another order."""
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in DIRECTION_MARKS
 
 
 def source_id(source: str) -> DocumentId:

@@ -71,33 +71,38 @@ def load(
         # Decoding needs no guard, and four bytes are a character at least.
         _refuse_long_text(len(data) // 4, source)
         parse = parse_here
-    try:
-        parsed = parse(name, data)
-    except DocumentUnreadable as unreadable:
-        raise DocumentUnreadable(f"{source} cannot be read: {unreadable}") from unreadable
+    parsed = _named(source, parse, name, data)
     return Loaded(_document(parsed, name, source, document_id, metadata), parsed.warnings)
 
 
 def from_text(content: str, *, source: str, document_id: DocumentId, metadata: Metadata = _NO_METADATA) -> Loaded:
-    """A document of text that came as such."""
+    """A document of text that came as such: it is text, whatever its source is called."""
     if not content or content.isspace():
         raise RequestError(f"{source} holds no text: send some")
     _refuse_long_text(len(content), source)
-    data = content.replace("\0", " ").encode("utf-8", "replace")
-    return load(data, source=source, document_id=document_id, media_type="text/plain", metadata=metadata)
+    parsed = _named(source, parse_here, "text", content.replace("\0", " ").encode("utf-8", "replace"))
+    return Loaded(_document(parsed, "text", source, document_id, metadata), parsed.warnings)
 
 
 def format_of(data: bytes, *, source: str, media_type: str | None) -> str:
-    """The format's name: a mark in the bytes decides, then the name's ending, then the type it was sent as."""
-    if _PDF_MARK in data[:_PDF_MARK_WITHIN]:
-        return "pdf"
+    """The format's name: a mark at the beginning decides, then the name's ending, then the type it was sent as."""
     suffix = PurePosixPath(source.lower()).suffix
     sent_as = (media_type or "").partition(";")[0].strip().lower()
     name = _BY_SUFFIX.get(suffix) or _BY_MEDIA_TYPE.get(sent_as)
+    # Further on, it may be a text that speaks of the mark.
+    if data.startswith(_PDF_MARK) or (name is None and _PDF_MARK in data[:_PDF_MARK_WITHIN]):
+        return "pdf"
     if name is None:
         shown = " ".join(part for part in (suffix[:20], sent_as[:80]) if part) or "an unknown type"
         raise UnsupportedType(f"{source} is of no type that is read here ({shown}): send {', '.join(sorted(FORMATS))}")
     return name
+
+
+def _named(source: str, parse: Parse, name: str, data: bytes) -> Parsed:
+    try:
+        return parse(name, data)
+    except DocumentUnreadable as unreadable:
+        raise DocumentUnreadable(f"{source} cannot be read: {unreadable}") from unreadable
 
 
 def _refuse_long_text(characters: int, source: str) -> None:
@@ -110,15 +115,15 @@ def _document(parsed: Parsed, name: str, source: str, document_id: DocumentId, m
         id=document_id,
         source=source,
         format=name,
-        content_hash=_content_hash(parsed, metadata),
+        content_hash=_content_hash(parsed, source, metadata),
         passages=parsed.passages,
         place_kind=parsed.place_kind,
         metadata=dict(metadata),
     )
 
 
-def _content_hash(parsed: Parsed, metadata: Metadata) -> str:
-    digest = hashlib.sha256(json.dumps(dict(metadata), sort_keys=True, default=list).encode())
+def _content_hash(parsed: Parsed, source: str, metadata: Metadata) -> str:
+    digest = hashlib.sha256(json.dumps([source, dict(metadata)], sort_keys=True, default=list).encode())
     for passage in parsed.passages:
         content = passage.text.encode()
         digest.update(f"\n{passage.place} {len(content)} ".encode())

@@ -166,3 +166,12 @@ async def test_while_draining_only_documents_are_refused(service: Running) -> No
     assert (await service.client.get("/ready")).status_code == 503
     assert (await service.client.get("/livez")).status_code == 200
     assert (await service.ask("How many cars does the Northern Light carry?"))["citations"]
+
+
+async def test_a_text_sent_again_under_another_source_is_cited_by_it() -> None:
+    async with running() as service:
+        for source in ("draft.txt", "final.txt"):
+            document = {"id": "h-1", "source": source, "text": "Dogs stay below deck."}
+            await service.client.post("/v1/documents?wait=true", json={"documents": [document]})
+            answer = await service.ask("Where do dogs stay?")
+            assert [citation["source"] for citation in answer["citations"]] == [source]

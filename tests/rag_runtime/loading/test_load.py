@@ -19,6 +19,8 @@ def text(content: str, metadata: Metadata | None = None) -> Loaded:
     [
         (pdf(["x"]), "a.csv", "text/csv", "pdf"),
         (b"junk\n%PDF-1.4", "a", None, "pdf"),
+        (b"junk\n%PDF-1.4", "a.pdf", None, "pdf"),
+        (b"A file begins with %PDF-1.7", "notes.txt", "text/plain", "text"),
         (b"a,b", "A.CSV", "application/vnd.ms-excel", "csv"),
         (b"a\tb", "a.tsv", None, "csv"),
         (b"a,b", "export", "text/csv; charset=utf-8", "csv"),
@@ -61,13 +63,26 @@ def test_a_document_has_what_it_was_sent_with() -> None:
     assert len(loaded.warnings) == 1
 
 
-def test_the_content_hash_changes_with_text_places_and_metadata_only() -> None:
+def test_the_content_hash_changes_with_source_text_places_and_metadata_only() -> None:
+    """With the source too, as a citation shows it."""
     same = text("wings").document.content_hash
-    other_name = from_text("wings", source="other", document_id=DocumentId("e")).document.content_hash
-    assert same == other_name
-    pages = load(pdf(["wings"]), source="a.pdf", document_id=ID).document.content_hash
-    others = [text("wing").document.content_hash, text("wings", {"a": 1}).document.content_hash, pages]
-    assert len({same, *others}) == 4
+    assert from_text("wings", source="note", document_id=DocumentId("e")).document.content_hash == same
+    renamed = from_text("wings", source="other", document_id=ID).document.content_hash
+    pages = load(pdf(["wings"]), source="note", document_id=ID, media_type="application/pdf").document.content_hash
+    others = [text("wing").document.content_hash, text("wings", {"a": 1}).document.content_hash, renamed, pages]
+    assert len({same, *others}) == 5
+
+
+@pytest.mark.parametrize("source", ["x.pdf", "x.csv", "x.exe"])
+def test_a_text_sent_as_such_is_text_whatever_its_source_is_called(source: str) -> None:
+    loaded = from_text("%PDF-1.7 is how\0such a file begins, and a,b\n1,2 another", source=source, document_id=ID)
+    assert (loaded.document.format, loaded.document.place_kind) == ("text", None)
+    assert loaded.document.passages[0].text == "%PDF-1.7 is how such a file begins, and a,b\n1,2 another"
+
+
+def test_text_of_nothing_visible_is_named() -> None:
+    with pytest.raises(DocumentUnreadable, match="note cannot be read: no text"):
+        text("\u200b")
 
 
 def test_text_with_lone_surrogates_is_kept_without_them() -> None:
