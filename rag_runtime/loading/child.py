@@ -5,10 +5,14 @@ A request is a line `<format> <bytes>` and the bytes; an answer is a line with i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
 import sys
+import threading
+import time
+from pathlib import Path
 from typing import IO
 
 from rag_runtime.errors import DocumentUnreadable
@@ -16,8 +20,10 @@ from rag_runtime.loading import parse_here
 
 
 def main() -> None:
-    memory_mb, processor_seconds = int(sys.argv[1]), int(sys.argv[2])
+    parent, memory_mb, processor_seconds = map(int, sys.argv[1:])
     requests, answers = sys.stdin.buffer, _own_stdout()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _be_the_first_to_go()
     _limit(memory_mb)
     while line := requests.readline():
         name, size = line.split()
@@ -34,6 +40,19 @@ def _own_stdout() -> IO[bytes]:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return answers
+
+
+def _end_with(parent: int) -> None:
+    """End soon after whoever would have read the answer, be a file only half read."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _be_the_first_to_go() -> None:
+    """Where memory runs out, the system should end the reading of a file rather than the service."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _limit(memory_mb: int) -> None:

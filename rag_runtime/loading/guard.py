@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import IO
 
 from rag_runtime.domain import Passage, PlaceKind
-from rag_runtime.errors import DocumentUnreadable
+from rag_runtime.errors import DocumentUnreadable, Overloaded
 from rag_runtime.loading.parsed import Parsed
 
 # A child's memory only grows.
 FILES_OF_A_CHILD = 100
+_ENDING_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,14 @@ class Guard:
         self._closed = False
 
     def parse(self, name: str, data: bytes) -> Parsed:
-        child = self._idle_child() or _Child(self._limits)
+        try:
+            return self._parse(name, data)
+        except _Killed:
+            # By whom is unknown; it may have had nothing to do with this file.
+            return self._parse(name, data)
+
+    def _parse(self, name: str, data: bytes) -> Parsed:
+        child = self._idle_child() or _started(self._limits)
         try:
             return child.parse(name, data)
         finally:
@@ -73,14 +81,27 @@ class Guard:
         child.end()
 
 
+class _Killed(DocumentUnreadable):
+    """The child was killed, and not by us."""
+
+
+def _started(limits: GuardLimits) -> _Child:
+    try:
+        return _Child(limits)
+    except OSError as full:
+        raise Overloaded(f"no process can be started to read a file now ({full.strerror}): try again later") from full
+
+
 class _Child:
     def __init__(self, limits: GuardLimits) -> None:
         self._limits = limits
         self._files = 0
+        self._late = False
         # Only what finds our own modules.
         environment = {"PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path)}
+        numbers = (os.getpid(), limits.memory_mb, limits.processor_seconds)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rag_runtime.loading.child", str(limits.memory_mb), str(limits.processor_seconds)],
+            [sys.executable, "-m", "rag_runtime.loading.child", *map(str, numbers)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -95,7 +116,7 @@ class _Child:
 
     def parse(self, name: str, data: bytes) -> Parsed:
         self._files += 1
-        timer = threading.Timer(self._limits.wall_seconds, self._process.kill)
+        timer = threading.Timer(self._limits.wall_seconds, self._stop)
         timer.start()
         try:
             answer = self._ask(name, data)
@@ -113,6 +134,10 @@ class _Child:
                 with suppress(BrokenPipeError):
                     pipe.close()
 
+    def _stop(self) -> None:
+        self._late = True
+        self._process.kill()
+
     def _ask(self, name: str, data: bytes) -> dict[str, object]:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None  # noqa: S101, PT018 - both were asked for
@@ -122,19 +147,27 @@ class _Child:
             stdin.flush()
             return _read_answer(stdout)
         except (OSError, EOFError) as gone:
-            raise DocumentUnreadable(self._end_of_child()) from gone
+            raise self._end_of_child() from gone
 
-    def _end_of_child(self) -> str:
-        self._process.kill()
-        status = self._process.wait()
+    def _end_of_child(self) -> DocumentUnreadable:
+        try:
+            # It has closed its pipes, so it is about to end by itself.
+            status = self._process.wait(_ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
         if status == -signal.SIGXCPU:
-            return f"reading it took more than {self._limits.processor_seconds} s of processor time"
+            return DocumentUnreadable(f"reading it took more than {self._limits.processor_seconds} s of processor time")
+        if self._late:
+            return DocumentUnreadable(f"reading it took more than {self._limits.wall_seconds:g} s")
         if status == -signal.SIGKILL:
-            return f"reading it took more than {self._limits.wall_seconds:g} s or more memory than there is"
-        return f"what reads it broke down ({_named(status)}): it is damaged, or too big when unpacked"
+            return _Killed("what reads it was killed twice: it may take more memory than there is")
+        return DocumentUnreadable(
+            f"what reads it broke down ({_name_of(status)}): it is damaged, or too big when unpacked"
+        )
 
 
-def _named(status: int) -> str:
+def _name_of(status: int) -> str:
     try:
         return signal.Signals(-status).name
     except ValueError:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +100,52 @@ def test_a_child_that_died_is_replaced(guard: Guard) -> None:
     os.kill(pid, 9)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert guard.parse("csv", CSV).passages
+
+
+def test_a_file_whose_child_is_killed_by_others_is_read_again(guard: Guard) -> None:
+    before = children()
+    rows = b"a,b\n" + b"1,2\n" * 300_000
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(guard.parse, "csv", rows)
+        while not (started := children() - before):
+            time.sleep(0.01)
+        time.sleep(0.3)
+        os.kill(started.pop(), 9)
+        assert len(reading.result().passages) == 300_000
+
+
+def test_a_child_that_is_killed_again_is_said_so(guard: Guard) -> None:
+    before = children()
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(guard.parse, "csv", b"a,b\n" + b"1,2\n" * 900_000)
+        while not reading.done():
+            for pid in children() - before:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, 9)
+            time.sleep(0.05)
+    with pytest.raises(DocumentUnreadable, match="killed twice"):
+        reading.result()
+
+
+def test_a_child_ends_soon_after_its_parent_even_in_the_middle_of_a_file() -> None:
+    code = "from rag_runtime.loading.guard import Guard\nGuard().parse('csv', b'a,b\\n' + b'1,2\\n' * 990_000 * 3)\n"
+    with subprocess.Popen([sys.executable, "-c", code], env={"PYTHONPATH": os.pathsep.join(sys.path)}) as parent:
+        listed = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        while not (child := listed.read_text().split()):
+            time.sleep(0.01)
+        time.sleep(0.5)
+        parent.kill()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{child[0]}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_system_ends_a_child_before_the_service_where_memory_runs_out(guard: Guard) -> None:
+    before = children()
+    guard.parse("csv", CSV)
+    (pid,) = children() - before
+    assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n"
 
 
 def test_a_child_sees_nothing_of_our_environment(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
