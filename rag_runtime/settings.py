@@ -45,6 +45,7 @@ FAMILIES = (
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$")
 SHOWN_CHARACTERS = 80
+USER_INFO = re.compile(r"//.*@")
 
 
 def _checked_url(value: str) -> str:
@@ -66,6 +67,15 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _checked_secret(value: SecretStr) -> SecretStr:
+    """Without the line break that a file's last line leaves; no header could carry what is refused."""
+    secret = value.get_secret_value().strip()
+    if not secret.isascii() or not secret.isprintable() or not secret:
+        raise ValueError("must be printable ASCII characters")
+    return SecretStr(secret)
+
+
+Secret = Annotated[SecretStr, AfterValidator(_checked_secret)]
 Url = Annotated[str, AfterValidator(_checked_url)]
 Origin = Annotated[str, AfterValidator(_checked_origin)]
 Tokens = Annotated[int, Field(ge=32, le=8192)]
@@ -84,7 +94,7 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
 
     qdrant_url: Url | None = None
-    qdrant_api: SecretStr | None = None
+    qdrant_api: Secret | None = None
     qdrant_timeout: Seconds = 30.0
     qdrant_prefer_grpc: bool = False
     qdrant_max_points_per_upsert: Annotated[int, Field(ge=1, le=1024)] = 8
@@ -117,7 +127,7 @@ class Settings(BaseSettings):
     score_floor: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
     generation_provider: Literal["gemini", "extractive"] = "gemini"
-    gemini_api_key: SecretStr | None = None
+    gemini_api_key: Secret | None = None
     gemini_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")] = "gemini-2.5-flash"
     gemini_base_url: Url | None = None
     gemini_timeout: Seconds = 60.0
@@ -198,5 +208,5 @@ def _sentence(error: ErrorDetails, environ: Mapping[str, str]) -> str:
     name = field.upper()
     value = environ.get(name, "")
     secret = "SecretStr" in str(Settings.model_fields[field].annotation)
-    shown = "(hidden)" if secret else repr(value[:SHOWN_CHARACTERS])
+    shown = "(hidden)" if secret else repr(USER_INFO.sub("//(hidden)@", value)[:SHOWN_CHARACTERS])
     return f"{name}={shown} is not allowed: {message}"

@@ -60,10 +60,27 @@ def test_what_is_wrong_is_named_with_its_value_and_what_is_allowed(
     assert "\n" not in message
 
 
-def test_no_message_shows_a_secret() -> None:
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"API_KEYS": "hush", "GEMINI_API_KEY": "hush", "PORT": "x"},
+        {"QDRANT_URL": "http://me:hush@store"},
+        {"QDRANT_URL": "//me:p@ss/hush@store"},
+        {"QDRANT_API": "hush\nhush"},
+        {"GEMINI_API_KEY": "hüsh hush"},
+    ],
+)
+def test_no_message_shows_a_secret(environment: dict[str, str]) -> None:
     with pytest.raises(SettingInvalid) as refused:
-        load({"API_KEYS": "hush", "GEMINI_API_KEY": "hush", "PORT": "x"})
+        load(environment)
     assert "hush" not in str(refused.value)
+
+
+def test_a_key_that_came_with_a_line_break_is_the_key_without_it() -> None:
+    """As most files and many Secrets have one, and no header may."""
+    key = load({"QDRANT_API": "sesame\n"}).qdrant_api
+    assert key is not None
+    assert key.get_secret_value() == "sesame"
 
 
 def test_the_variables_that_kubernetes_sets_for_a_service_named_qdrant_are_not_ours() -> None:
