@@ -126,6 +126,21 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.access.corsOrigins[0]",
         "should match",
     ),
+    "two origins in one": (
+        {"access": {"corsOrigins": ["https://a.example,b"]}},
+        "spec.access.corsOrigins[0]",
+        "should match",
+    ),
+    "a size of nothing": (
+        {"vectorStore": {"managed": {"storage": {"size": "0"}}}},
+        "spec.vectorStore.managed.storage.size",
+        '"0" is not a quantity above 0',
+    ),
+    "a size with a blank": (
+        {"vectorStore": {"managed": {"storage": {"size": "1Gi "}}}},
+        "spec.vectorStore.managed.storage.size",
+        '"1Gi " is not a quantity',
+    ),
     "a service that is none": ({"service": {"type": "NodePort"}}, "spec.service.type", "LoadBalancer"),
     "a port that is none": ({"service": {"port": 70000}}, "spec.service.port", "65535"),
     "a level that is none": ({"logging": {"level": "LOUD"}}, "spec.logging.level", "WARNING"),
@@ -171,6 +186,9 @@ def test_a_name_that_children_could_not_bear_is_refused(api_server: Cluster, nam
             {"vectorStore": {"managed": {"storage": {"storageClassName": "b"}}}},
             "storageClassName cannot change",
         ),
+        ({"vectorStore": {"managed": {"storage": {"size": "80Gi"}}}}, {}, "one of 50Gi"),
+        ({}, {"vectorStore": {"managed": {"storage": {"size": "10Gi"}}}}, "one of 50Gi"),
+        ({"vectorStore": {"managed": {"storage": {"storageClassName": "a"}}}}, {}, "of the default class"),
     ],
 )
 def test_what_cannot_change_is_refused_with_what_to_do_instead(
@@ -180,6 +198,15 @@ def test_what_cannot_change_is_refused_with_what_to_do_instead(
     message = refused(api_server, "fixed", **after)
     assert words in message
     assert "make a new pipeline" in message
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({}, {"vectorStore": {"managed": {"storage": {"size": "60Gi"}}}}), ({"vectorStore": {"managed": {}}}, {})],
+)
+def test_what_may_change_is_not_refused(api_server: Cluster, before: dict[str, Any], after: dict[str, Any]) -> None:
+    applied(api_server, "growing", **before)
+    api_server.kubectl("apply", "--dry-run=server", "-f", "-", input=manifest("growing", **after))
 
 
 def test_it_scales_like_a_deployment(api_server: Cluster) -> None:

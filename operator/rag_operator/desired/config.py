@@ -105,4 +105,5 @@ def _access(access: Access) -> dict[str, str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:g}"
+    # All the digits there are, and none for a whole number: it is the pods' fingerprint too.
+    return f"{value:.15g}"

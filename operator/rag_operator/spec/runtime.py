@@ -92,7 +92,7 @@ class RateLimit(Model):
     window_seconds: Seconds = Field(60, description="The window's length.")
 
 
-Origin = Annotated[str, Field(max_length=253, pattern=r"^(\*|https?://[^/\s]+)$")]
+Origin = Annotated[str, Field(max_length=253, pattern=r"^(\*|https?://[^/\s,]+)$")]
 
 
 class Access(Model):

@@ -51,6 +51,12 @@ class EmbeddedStore(Model):
     storage: EmbeddedStorage = Field(EmbeddedStorage(), description="The runtime's volume.")
 
 
+WITHOUT_MANAGED = (
+    "without managed the volume is one of 50Gi and of the default class, and a volume neither shrinks nor changes its "
+    "class"
+)
+
+
 class VectorStore(Model):
     model_config = ruled(
         rule(
@@ -60,6 +66,19 @@ class VectorStore(Model):
         rule(
             "has(self.external) == has(oldSelf.external) && has(self.embedded) == has(oldSelf.embedded)",
             "the kind of store cannot change, for its documents would stay behind: make a new pipeline and ingest anew",
+        ),
+        rule(
+            "!has(self.managed) || has(oldSelf.managed) || !has(self.managed.storage) || "
+            "(!has(self.managed.storage.storageClassName) && (!isQuantity(string(self.managed.storage.size)) || "
+            "quantity(string(self.managed.storage.size)).compareTo(quantity('50Gi')) >= 0))",
+            f"{WITHOUT_MANAGED}: give 50Gi or more and no class, or make a new pipeline and ingest anew",
+            field=".managed",
+        ),
+        rule(
+            "has(self.managed) || !has(oldSelf.managed) || !has(oldSelf.managed.storage) || "
+            "(!has(oldSelf.managed.storage.storageClassName) && "
+            "quantity(string(oldSelf.managed.storage.size)).compareTo(quantity('50Gi')) <= 0)",
+            f"{WITHOUT_MANAGED}: keep managed.storage, or make a new pipeline and ingest anew",
         ),
     )
     managed: ManagedStore | None = Field(None, description="A Qdrant server run for this pipeline; the default.")
