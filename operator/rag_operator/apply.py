@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rag_operator import metrics, names, observe
-from rag_operator.children import Children
+from rag_operator.children import Children, to_seen
 from rag_operator.desired import Body, Plan
 from rag_operator.errors import Forbidden, Rejected
 from rag_operator.kube import Client
 from rag_operator.names import Key, Ref
 from rag_operator.spec import RagPipeline
 from rag_operator.state import Inputs, Problem, Reason, Seen
+
+# Of a webhook's words, which have no limit of their own.
+REFUSAL_CHARACTERS = 1000
 
 
 class Applied(NamedTuple):
@@ -42,10 +45,12 @@ class Applier:
     async def apply(self, app: RagPipeline, inputs: Inputs, plan: Plan) -> Problem | None:
         """The first problem; what does not depend on it is applied all the same. Nothing at all on a name conflict."""
         found = {names.ref_of(body): await self._read(names.ref_of(body)) for body in plan.children}
-        if conflict := _name_conflict(app, inputs, [seen for seen in found.values() if seen]):
+        secrets = [to_seen(body) for body in inputs.own.values() if body]
+        if conflict := _name_conflict(app, [*(seen for seen in found.values() if seen), *secrets]):
             return conflict
         problems = [await self._secret(inputs, body) for body in plan.secrets]
         problems += [await self._child(app, body, found[names.ref_of(body)]) for body in plan.children]
+        problems += [await self._grow(body) for body in plan.grown]
         problems += [await self._prune(app, plan)]
         return next((problem for problem in problems if problem), None)
 
@@ -83,6 +88,15 @@ class Applier:
         applied[ref] = Applied(body_hash, now.uid, now.fields_hash)
         return None
 
+    async def _grow(self, claim: Body) -> Problem | None:
+        """A volume claim that its StatefulSet made, and of which only the size is ours."""
+        metrics.APPLIES.labels(claim["kind"]).inc()
+        try:
+            await self._api.apply(claim)
+        except (Forbidden, Rejected) as refused:
+            return _refused(names.ref_of(claim), refused)
+        return None
+
     async def _prune(self, app: RagPipeline, plan: Plan) -> Problem | None:
         """Of the kinds that we make. Volume claims are none of them: data is never removed by a change of the spec."""
         wanted = plan.wanted
@@ -96,29 +110,25 @@ class Applier:
         return None
 
 
-def _name_conflict(app: RagPipeline, inputs: Inputs, seen: list[Seen]) -> Problem | None:
-    foreign = [child.ref for child in seen if not _is_ours(app, child.controller_uid, child.labelled_instance)]
-    foreign += [ref for ref, body in inputs.own.items() if body and not _is_our_secret(app, body)]
-    if not foreign:
-        return None
-    kind, namespace, name = foreign[0]
-    return Problem(
-        Reason.NAME_CONFLICT,
-        f'{kind.name} "{name}" exists and is not of this pipeline: rename the pipeline, or remove it with '
-        f"kubectl delete {kind.name.lower()} {name} -n {namespace}",
-    )
+def _name_conflict(app: RagPipeline, seen: list[Seen]) -> Problem | None:
+    foreign = [child for child in seen if not _is_ours(app, child)]
+    for child in foreign:
+        if child.controller != app.name:
+            kind, namespace, name = child.ref
+            return Problem(
+                Reason.NAME_CONFLICT,
+                f'{kind.name} "{name}" exists and is not of this pipeline: rename the pipeline, or remove it with '
+                f"kubectl delete {kind.name.lower()} {name} -n {namespace}",
+            )
+    if foreign:
+        # Kubernetes removes it by itself, sooner or later.
+        return Problem(Reason.PROGRESSING, f"{foreign[0].ref} of an earlier pipeline {app.name} is still being removed")
+    return None
 
 
-def _is_our_secret(app: RagPipeline, body: Mapping[str, Any]) -> bool:
-    meta = body["metadata"]
-    controllers = [owner["uid"] for owner in meta.get("ownerReferences") or [] if owner.get("controller")]
-    key = names.owner_key(meta)
-    return _is_ours(app, controllers[0] if controllers else None, key.name if key else None)
-
-
-def _is_ours(app: RagPipeline, controller_uid: str | None, labelled_instance: str | None) -> bool:
+def _is_ours(app: RagPipeline, child: Seen) -> bool:
     """Owned by this very pipeline; or left behind, without an owner, by one of its name."""
-    return controller_uid == app.uid or (controller_uid is None and labelled_instance == app.name)
+    return child.controller_uid == app.uid or (child.controller_uid is None and child.labelled_instance == app.name)
 
 
 def _covers(live: Mapping[str, Any], body: Body) -> bool:
@@ -136,9 +146,14 @@ def _at_version(body: Body, version: str) -> Body:
 
 
 def _refused(ref: Ref, refused: Forbidden | Rejected) -> Problem:
-    text = str(refused)
+    """A 403 says one of four things, and only in words: https://kubernetes.io/docs/reference/access-authn-authz/"""
+    text = str(refused)[:REFUSAL_CHARACTERS]
     if isinstance(refused, Rejected):
         return Problem(Reason.INVALID_SPEC, f"{ref} was refused: {text}")
     if "exceeded quota" in text:
         return Problem(Reason.QUOTA_EXCEEDED, f"{ref}: {text}: ask for less, or raise the quota")
-    return Problem(Reason.FORBIDDEN, f"{ref}: {text}: grant it to the operator's service account")
+    if "because it is being terminated" in text:
+        return Problem(Reason.DELETING, f"namespace {ref.namespace} is being deleted, and the pipeline with it")
+    if " cannot " in text:
+        return Problem(Reason.FORBIDDEN, f"{ref}: {text}: grant it to the operator's service account")
+    return Problem(Reason.FORBIDDEN, f"{ref}: {text}: that is a rule of the cluster: ask for what it allows")

@@ -39,7 +39,7 @@ class Children:
             self._forget(ref)
         else:
             self._put(to_seen(body))
-        return names.owner_key(body["metadata"])
+        return names.controller_key(body["metadata"]) or names.owner_key(body["metadata"])
 
     def note_answer(self, body: Body, before: Seen | None) -> Seen:
         """Take in the answer to a write of ours, unless a watch brought something newer while it was under way."""
@@ -76,12 +76,13 @@ class Children:
 
 def to_seen(body: Body) -> Seen:
     meta = body["metadata"]
-    owners = meta.get("ownerReferences") or []
-    key = names.owner_key(meta)
+    owner, key = names.controller_of(meta), names.owner_key(meta)
+    controller = names.controller_key(meta)
     return Seen(
         ref=names.ref_of(body),
         uid=meta["uid"],
-        controller_uid=next((owner["uid"] for owner in owners if owner.get("controller")), None),
+        controller=controller.name if controller else None,
+        controller_uid=owner["uid"] if owner else None,
         labelled_instance=key.name if key else None,
         fields_hash=_fields_hash(meta.get("managedFields") or []),
         detail=judge(body) if (judge := DETAILS.get(body["kind"])) else None,
@@ -109,6 +110,7 @@ def _workload(body: Body) -> Workload:
         ready=status.get("readyReplicas", 0),
         updated=status.get("updatedReplicas", 0),
         refused=refused[0].get("message") if refused and refused[0]["status"] == "True" else None,
+        claim_size=_requested(templates[0]) if (templates := body["spec"].get("volumeClaimTemplates")) else None,
     )
 
 
@@ -118,19 +120,26 @@ def _pod(body: Body) -> PodState:
     scheduled = conditions.get("PodScheduled", {})
     container: Body = next(iter(status.get("containerStatuses") or []), {})
     waiting = container.get("state", {}).get("waiting") or {}
+    ended = container.get("lastState", {}).get("terminated") or {}
     return PodState(
         component=body["metadata"].get("labels", {}).get(names.LABEL_COMPONENT, ""),
         ready=conditions.get("Ready", {}).get("status") == "True",
-        deleting="deletionTimestamp" in body["metadata"],
+        leaving="deletionTimestamp" in body["metadata"] or status.get("phase") in ("Failed", "Succeeded"),
         image=body["spec"]["containers"][0].get("image", ""),
         waiting=waiting.get("reason"),
         message=waiting.get("message", "")[:300],
         restarts=container.get("restartCount", 0),
-        exit_code=(container.get("lastState", {}).get("terminated") or {}).get("exitCode"),
+        exit_code=ended.get("exitCode"),
+        out_of_memory=ended.get("reason") == "OOMKilled",
         running_since=(container.get("state", {}).get("running") or {}).get("startedAt"),
+        reported_at=_reported_at(body["metadata"].get("managedFields") or []),
         started=bool(container.get("started")),
         unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else None,
     )
+
+
+def _reported_at(entries: Iterable[Body]) -> str | None:
+    return max((entry["time"] for entry in entries if entry.get("subresource") == "status"), default=None)
 
 
 def _claim(body: Body) -> ClaimState:
@@ -139,7 +148,12 @@ def _claim(body: Body) -> ClaimState:
         component=body["metadata"].get("labels", {}).get(names.LABEL_COMPONENT, ""),
         bound=bound,
         storage_class=body["spec"].get("storageClassName"),
+        size=_requested(body),
     )
+
+
+def _requested(claim: Body) -> str:
+    return str(claim["spec"].get("resources", {}).get("requests", {}).get("storage", "0"))
 
 
 DETAILS: Mapping[str, Callable[[Body], Detail | None]] = {

@@ -136,13 +136,13 @@ class Client:
             async with self._session.request(
                 method, self._server + path, params=query, data=data, headers=headers
             ) as response:
-                text = await response.text()
+                text = await response.text(errors="replace")
                 metrics.API_REQUESTS.labels(method, str(response.status)).inc()
         except (aiohttp.ClientError, TimeoutError, OSError) as away:
             metrics.API_REQUESTS.labels(method, "none").inc()
             raise _Retryable(Unreachable(f"{method} {path}: {type(away).__name__}: {away}")) from away
         if response.status < 400:
-            return dict(json.loads(text))
+            return _parsed(method, path, text)
         if response.status == 401:
             self._headers_until = 0.0
         raise _refusal(method, path, response, text)
@@ -180,6 +180,14 @@ def path_of(ref: Ref) -> str:
     base = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
     within = f"/namespaces/{namespace}" if namespace else ""
     return f"{base}{within}/{kind.plural}" + (f"/{name}" if name else "")
+
+
+def _parsed(method: str, path: str, text: str) -> Body:
+    """What stands between us and the server may answer in its place, or cut its answer off."""
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError) as garbled:
+        raise _Retryable(Unreachable(f"{method} {path}: the answer is not an object: {text[:80]!r}")) from garbled
 
 
 def _refusal(method: str, path: str, response: aiohttp.ClientResponse, text: str) -> Exception:

@@ -94,6 +94,11 @@ def client(pipeline: str) -> str:
     return f"{pipeline}-client"
 
 
+def qdrant_claim(pipeline: str, number: int) -> str:
+    """As its StatefulSet calls it."""
+    return f"{QDRANT_VOLUME}-{qdrant(pipeline)}-{number}"
+
+
 def data_claim(pipeline: str) -> str:
     return f"{pipeline}-data"
 
@@ -145,3 +150,17 @@ def owner_key(meta: Mapping[str, Any]) -> Key | None:
     if found.get(LABEL_MANAGED_BY) != MANAGED_BY or LABEL_INSTANCE not in found:
         return None
     return Key(meta["namespace"], found[LABEL_INSTANCE])
+
+
+def controller_of(meta: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The one owner that manages an object."""
+    owners: list[Mapping[str, Any]] = meta.get("ownerReferences") or []
+    return next((owner for owner in owners if owner.get("controller")), None)
+
+
+def controller_key(meta: Mapping[str, Any]) -> Key | None:
+    """The pipeline that manages an object, whatever somebody did to its labels; None where it is something else."""
+    owner = controller_of(meta)
+    if owner is None or owner.get("kind") != PIPELINE.name or not str(owner.get("apiVersion")).startswith(f"{GROUP}/"):
+        return None
+    return Key(meta["namespace"], owner["name"])

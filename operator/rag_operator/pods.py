@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from rag_operator import names
 from rag_operator.spec import RagPipeline
 from rag_operator.state import Observed, PodState, Problem, Reason
 
@@ -39,6 +40,12 @@ def secret_not_found(app: RagPipeline, pod: str, state: PodState) -> Problem | N
 def crash_looping(app: RagPipeline, pod: str, state: PodState) -> Problem | None:
     if state.ready or (state.waiting != "CrashLoopBackOff" and state.restarts < CRASHES):
         return None
+    if state.out_of_memory:
+        field = "spec.vectorStore.managed.resources" if state.component == names.QDRANT else "spec.resources"
+        return Problem(
+            Reason.CRASH_LOOPING,
+            f"pod {pod} is ended again and again for using more memory than its limit: raise {field}.limits.memory",
+        )
     code = "" if state.exit_code is None else f" with exit code {state.exit_code}"
     return Problem(
         Reason.CRASH_LOOPING,
@@ -81,15 +88,17 @@ def _no_storage_class(seen: Observed, component: str) -> Problem | None:
 
 def _probe_failing(app: RagPipeline, waiting: Mapping[str, PodState], now: datetime) -> Problem | None:
     for name, pod in waiting.items():
-        if not pod.started or not pod.running_since:
+        # The start itself, which has a probe of its own, may have taken long: its end was news of the kubelet's.
+        since = max(pod.running_since or "", pod.reported_at or "")
+        if not pod.started or not since:
             continue
-        if (now - datetime.fromisoformat(pod.running_since)).total_seconds() > probe_grace_seconds(app):
+        if (now - datetime.fromisoformat(since)).total_seconds() > probe_grace_seconds(app):
             return Problem(Reason.PROBE_FAILING, f"pod {name} runs but is not ready: {_look(app, name)}")
     return None
 
 
 def _is_fine(pod: PodState) -> bool:
-    return pod.ready or pod.deleting
+    return pod.ready or pod.leaving
 
 
 def _look(app: RagPipeline, pod: str) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 
 import structlog
 
-from rag_operator import desired, events, names, observe, spec, status
+from rag_operator import desired, events, names, observe, pods, spec, status
 from rag_operator.apply import Applier
 from rag_operator.children import Children
-from rag_operator.errors import ApiError, SpecInvalid
+from rag_operator.errors import ApiError, Forbidden, SpecInvalid
 from rag_operator.kube import Client
 from rag_operator.names import Key, Ref
 from rag_operator.queue import DONE, RETRY, Again
@@ -55,11 +55,17 @@ class Reconciler:
         except SpecInvalid as invalid:
             await self._halt(body, Problem(Reason.INVALID_SPEC, str(invalid)))
             return DONE
-        return await self._reconcile(key, app, body)
+        try:
+            return await self._reconcile(key, app, body)
+        except Forbidden as refused:
+            # Reading is refused: what is refused to be written has a message of its own.
+            await self._halt(body, Problem(Reason.FORBIDDEN, f"{refused}: grant it to the operator's service account"))
+            self.look_again(key)
+            return RETRY
 
     async def _reconcile(self, key: Key, app: RagPipeline, body: Body) -> Again:
         inputs = await self._read_inputs(key, app)
-        plan = desired.build(app, inputs)
+        plan = desired.build(app, inputs, observe.read_children(self._children, app))
         refused = await self._applier.apply(app, inputs, plan)
         seen = observe.read_children(self._children, app)
         old = body.get("status") or {}
@@ -77,7 +83,7 @@ class Reconciler:
         else:
             self._inputs[key] = (app.generation, inputs)
         unready = any(pod.started and not pod.ready for pod in seen.pods.values())
-        return Again(after_seconds=UNREADY_SECONDS) if unready else DONE
+        return Again(after_seconds=min(UNREADY_SECONDS, pods.probe_grace_seconds(app) + 1)) if unready else DONE
 
     async def _read_inputs(self, key: Key, app: RagPipeline) -> Inputs:
         generation, inputs = self._inputs.get(key, (None, None))

@@ -44,7 +44,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A Deployment or StatefulSet. `settled` is False until its controller has seen the newest generation."""
+    """A Deployment or StatefulSet. `settled` is False until its controller has seen the newest generation.
+
+    `claim_size` is what its claim template asks for, which the API server lets nobody change.
+    """
 
     wanted: int
     settled: bool
@@ -52,21 +55,28 @@ class Workload:
     ready: int = 0
     updated: int = 0
     refused: str | None = None
+    claim_size: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PodState:
-    """A pod: of which component, whether it is ready, and what it waits for. Times are the API server's text."""
+    """A pod: of which component, whether it is ready, and what it waits for. Times are the API server's text.
+
+    `leaving`: it is being deleted, or has ended for good, as an evicted one has. `reported_at`: when its kubelet last
+    had something new to say.
+    """
 
     component: str
     ready: bool = False
-    deleting: bool = False
+    leaving: bool = False
     image: str = ""
     waiting: str | None = None
     message: str = ""
     restarts: int = 0
     exit_code: int | None = None
+    out_of_memory: bool = False
     running_since: str | None = None
+    reported_at: str | None = None
     started: bool = False
     unschedulable: str | None = None
 
@@ -76,6 +86,7 @@ class ClaimState:
     component: str
     bound: bool
     storage_class: str | None
+    size: str = "0"
 
 
 Detail = Workload | PodState | ClaimState
@@ -83,10 +94,14 @@ Detail = Workload | PodState | ClaimState
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An object as it was last seen: whose it is, and a fingerprint of the fields that we own in it."""
+    """An object as it was last seen: whose it is, and a fingerprint of the fields that we own in it.
+
+    `controller` is the name of the pipeline that owns it, this one or an earlier one; `controller_uid` tells which.
+    """
 
     ref: Ref
     uid: str
+    controller: str | None
     controller_uid: str | None
     labelled_instance: str | None
     fields_hash: str

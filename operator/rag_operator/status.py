@@ -102,11 +102,18 @@ def pods_outdated(app: RagPipeline, facts: Facts) -> Problem | None:
     for component, workload, wanted in parts:
         if workload and _is_rolled_out(workload, wanted, facts):
             continue
-        updated = min(workload.updated, workload.ready) if workload and workload.settled else 0
-        counted = f"{updated} of {wanted} {component} pods are ready as declared"
+        counted = _counted(workload, wanted, component)
         stuck = pods.first_problem(app, facts.seen, component, facts.now)
         return Problem(stuck.reason, f"{counted}: {stuck.message}") if stuck else Problem(Reason.PROGRESSING, counted)
     return None
+
+
+def _counted(workload: Workload | None, wanted: int, component: str) -> str:
+    """How many are new and ready is nowhere told: at least as many as are left when no old one is unready."""
+    ready = max(0, workload.updated + workload.ready - workload.replicas) if workload and workload.settled else 0
+    if workload and ready >= wanted:
+        return f"{workload.replicas - workload.updated} {component} pods of before are still there"
+    return f"{ready} of {wanted} {component} pods are ready as declared"
 
 
 # The first problem is reported, so causes stand before their effects.

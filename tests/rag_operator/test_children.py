@@ -8,8 +8,10 @@ import pytest
 
 from rag_operator import names
 from rag_operator.children import Children, to_seen
+from rag_operator.desired import common
 from rag_operator.names import Key, Ref
 from rag_operator.state import ClaimState, PodState, Workload
+from tests import builders
 
 KEY = Key("team", "handbook")
 REF = Ref(names.CONFIG_MAP, "team", "handbook")
@@ -26,7 +28,7 @@ def obj(kind: str = "ConfigMap", name: str = "handbook", component: str = "runti
         "uid": f"uid-{name}",
         "generation": 2,
         "labels": names.labels("handbook", component),
-        "ownerReferences": [{"uid": "uid-of-handbook", "controller": True}],
+        "ownerReferences": [common.build_owner(builders.app())],
         "managedFields": [entry()],
     }
     return {"kind": kind, "metadata": meta | parts.pop("metadata", {}), **parts}
@@ -38,6 +40,12 @@ def test_an_event_says_whose_object_it_was() -> None:
     assert [seen.ref for seen in children.of(KEY)] == [REF]
     assert children.note(obj(), gone=True) == KEY
     assert children.of(KEY) == []
+
+
+def test_a_child_with_another_pipelines_label_is_still_its_owners() -> None:
+    """Whoever edits the label must be found out in seconds, by a visit to the owner."""
+    stolen = obj(metadata={"labels": names.labels("stolen", "runtime")})
+    assert Children().note(stolen) == KEY
 
 
 def test_a_listing_takes_out_what_no_watch_said_was_gone() -> None:
@@ -126,9 +134,25 @@ def test_a_pod_says_what_it_waits_for() -> None:
 def test_a_pod_says_how_it_ended() -> None:
     crashed = pod(
         {"waiting": {"reason": "CrashLoopBackOff"}},
-        container={"restartCount": 4, "lastState": {"terminated": {"exitCode": 137}}},
+        container={"restartCount": 4, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}},
     )
-    assert (crashed.restarts, crashed.exit_code) == (4, 137)
+    assert (crashed.restarts, crashed.exit_code, crashed.out_of_memory) == (4, 137, True)
+
+
+@pytest.mark.parametrize(("phase", "leaving"), [("Running", False), ("Failed", True), ("Succeeded", True)])
+def test_a_pod_that_ended_for_good_is_leaving(phase: str, leaving: bool) -> None:
+    """An evicted pod stays in the listing, and explains nothing of the one that replaced it."""
+    assert pod(phase=phase).leaving is leaving
+
+
+def test_a_pod_says_when_its_kubelet_last_had_news() -> None:
+    entries = [
+        {"manager": "kubelet", "subresource": "status", "time": "2026-11-22T12:05:00Z"},
+        {"manager": "kube-scheduler", "subresource": "status", "time": "2026-11-22T12:00:00Z"},
+        {"manager": "kubectl-label", "time": "2026-11-22T12:09:00Z"},
+    ]
+    body = obj("Pod", metadata={"managedFields": entries}, spec={"containers": [{}]})
+    assert getattr(to_seen(body).detail, "reported_at", None) == "2026-11-22T12:05:00Z"
 
 
 def test_a_pod_that_no_node_takes_says_why() -> None:
@@ -142,11 +166,10 @@ def test_a_pod_that_was_just_made_waits_for_nothing_yet() -> None:
     assert to_seen(body).detail == PodState(component="runtime", image="rag:1")
 
 
-def test_a_claim_says_whether_it_is_bound_and_of_what_class() -> None:
-    body = obj(
-        "PersistentVolumeClaim", component="qdrant", spec={"storageClassName": "fast"}, status={"phase": "Bound"}
-    )
-    assert to_seen(body).detail == ClaimState("qdrant", bound=True, storage_class="fast")
+def test_a_claim_says_whether_it_is_bound_of_what_class_and_size() -> None:
+    spec = {"storageClassName": "fast", "resources": {"requests": {"storage": "2Gi"}}}
+    body = obj("PersistentVolumeClaim", component="qdrant", spec=spec, status={"phase": "Bound"})
+    assert to_seen(body).detail == ClaimState("qdrant", bound=True, storage_class="fast", size="2Gi")
     assert to_seen(obj("PersistentVolumeClaim", component="qdrant", spec={})).detail == ClaimState(
         "qdrant", False, None
     )

@@ -99,6 +99,13 @@ def test_steady_state_writes_nothing(served: Served, handbook: str) -> None:
         (
             "deployment",
             "{}",
+            {"metadata": {"labels": {"app.kubernetes.io/instance": "stolen"}}},
+            ("metadata", "labels", "app.kubernetes.io/instance"),
+            MAIN,
+        ),
+        (
+            "deployment",
+            "{}",
             {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}},
             ("metadata", "labels", "app.kubernetes.io/managed-by"),
             "rag-operator",
@@ -173,15 +180,47 @@ def test_a_bad_image_is_told_while_the_old_pod_serves_on(served: Served, handboo
     served.wait_for(handbook, "Ready", "True", "Reconciled")
 
 
-def test_a_grown_volume_is_refused_in_words_and_nothing_is_replaced(served: Served, handbook: str) -> None:
+def test_a_grown_volume_grows_and_nothing_is_replaced(served: Served, handbook: str) -> None:
     before = served.get("statefulset", f"{handbook}-qdrant")
     assert before
+
+    def requested() -> str:
+        claim = served.get("pvc", f"qdrant-storage-{handbook}-qdrant-0")
+        assert claim
+        return str(claim["spec"]["resources"]["requests"]["storage"])
+
+    served.cluster.kubectl("patch", "storageclass", "standard", "-p", '{"allowVolumeExpansion": true}')
+    bind(served, f"qdrant-storage-{handbook}-qdrant-0")
     served.pipeline(handbook, vectorStore={"managed": {"storage": {"size": "60Gi"}}})
-    served.wait_for(handbook, "Updated", "False", "InvalidSpec")
-    assert "StatefulSet" in served.message(handbook, "Updated")
+    wait_until(lambda: requested() == "60Gi")
+    served.wait_for(handbook, "Updated", "True", "Reconciled")
     after = served.get("statefulset", f"{handbook}-qdrant")
     assert after
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+def test_a_volume_that_cannot_grow_is_told_in_the_clusters_words(served: Served, handbook: str) -> None:
+    served.cluster.kubectl("patch", "storageclass", "standard", "-p", '{"allowVolumeExpansion": false}')
+    served.pipeline(handbook, vectorStore={"managed": {"storage": {"size": "70Gi"}}})
+    served.wait_for(handbook, "Updated", "False", "Forbidden")
+    assert "storageclass" in served.message(handbook, "Updated")
+    assert "service account" not in served.message(handbook, "Updated")
+    served.cluster.kubectl("patch", "storageclass", "standard", "-p", '{"allowVolumeExpansion": true}')
+    served.wait_for(handbook, "Updated", "True", "Reconciled", seconds=60)
+
+
+def bind(served: Served, claim: str) -> None:
+    """What a provisioner and the volume controller do: only a bound claim may grow."""
+    meta = {"name": f"{served.namespace}-{claim}"}
+    spec = {
+        "capacity": {"storage": "100Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "standard",
+        "hostPath": {"path": "/nowhere"},
+        "claimRef": {"namespace": served.namespace, "name": claim},
+    }
+    served.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": meta, "spec": spec})
+    wait_until(lambda: (served.get("pvc", claim) or {})["status"]["phase"] == "Bound", what=f"{claim} to be bound")
 
 
 def test_transitions_are_events(served: Served, handbook: str) -> None:
@@ -192,7 +231,7 @@ def test_transitions_are_events(served: Served, handbook: str) -> None:
             served.kubectl("get", "events.events.k8s.io", f"--field-selector={selector}", "-o", jsonpath).split()
         )
 
-    wait_until(lambda: reasons() >= {"Created", "Updated", "ImagePullFailed", "InvalidSpec"}, seconds=10)
+    wait_until(lambda: reasons() >= {"Created", "Updated", "ImagePullFailed", "Forbidden"}, seconds=10)
 
 
 def test_deleting_it_takes_all_but_the_volume(served: Served, operator: Operator) -> None:

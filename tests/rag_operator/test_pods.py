@@ -35,7 +35,7 @@ def ago(seconds: int) -> str:
         (state(waiting="ErrImagePull"), Reason.IMAGE_PULL_FAILED),
         (state(waiting="ImagePullBackOff"), Reason.IMAGE_PULL_FAILED),
         (state(waiting="InvalidImageName"), Reason.IMAGE_PULL_FAILED),
-        (state(waiting="ImagePullBackOff", deleting=True), None),
+        (state(waiting="ImagePullBackOff", leaving=True), None),
         (state(waiting="CrashLoopBackOff", restarts=1), Reason.CRASH_LOOPING),
         (state(restarts=1), None),
         (state(restarts=2), Reason.CRASH_LOOPING),
@@ -45,6 +45,8 @@ def ago(seconds: int) -> str:
         (state(started=True, running_since=ago(59)), None),
         (state(started=True, running_since=ago(61)), Reason.PROBE_FAILING),
         (state(started=False, running_since=ago(300)), None),
+        (state(started=True, running_since=ago(300), reported_at=ago(59)), None),
+        (state(started=True, running_since=ago(300), reported_at=ago(61)), Reason.PROBE_FAILING),
         (PodState("qdrant", waiting="ErrImagePull"), None),
     ],
 )
@@ -56,6 +58,18 @@ def test_a_pods_state_has_a_reason(pod: PodState, reason: Reason | None) -> None
 def test_the_two_words_for_a_failed_pull_are_one_message() -> None:
     """A kubelet goes back and forth between them; each change would be a write and an event."""
     assert first(state(waiting="ErrImagePull")) == first(state(waiting="ImagePullBackOff"))
+
+
+@pytest.mark.parametrize(
+    ("component", "field"),
+    [("runtime", "spec.resources.limits.memory"), ("qdrant", "spec.vectorStore.managed.resources.limits.memory")],
+)
+def test_too_little_memory_is_named_with_the_field_to_raise(component: str, field: str) -> None:
+    seen = Observed(pods={"pod": PodState(component, restarts=3, exit_code=137, out_of_memory=True)})
+    problem = pods.first_problem(builders.app(), seen, component, NOW)
+    assert problem is not None
+    assert problem.reason == Reason.CRASH_LOOPING
+    assert field in problem.message
 
 
 def test_causes_stand_before_effects() -> None:

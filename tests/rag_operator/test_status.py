@@ -122,6 +122,20 @@ def test_old_pods_that_serve_are_ready_and_the_line_says_what_is_wrong() -> None
     assert "rag:typo" in line
 
 
+@pytest.mark.parametrize(
+    ("runtime", "words"),
+    [
+        (ROLLING, "0 of 1 runtime pods are ready as declared"),
+        (Workload(wanted=1, settled=True, replicas=2, ready=2, updated=1), "1 runtime pods of before are still there"),
+        (UNSEEN, "0 of 1 runtime pods are ready as declared"),
+    ],
+)
+def test_an_old_pod_is_not_counted_for_a_new_one(runtime: Workload, words: str) -> None:
+    judged = judge(builders.app(), runtime=runtime, qdrant=SERVING)
+    (updated,) = (condition for condition in judged.conditions if condition.type == "Updated")
+    assert words in updated.message
+
+
 def test_a_quota_that_a_deployment_ran_into_is_named() -> None:
     refused = replace(STARTING, refused='pods "x" is forbidden: exceeded quota: small')
     assert told(judge(runtime=refused, qdrant=SERVING), "RuntimeReady") == ("False", "QuotaExceeded")

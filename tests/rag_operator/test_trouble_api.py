@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from rag_operator import kube
+from tests.cluster import ClusterError
 from tests.rag_operator.served import Operator, Served, grant, wait_until
 
 pytestmark = [pytest.mark.api, pytest.mark.usefixtures("operator")]
@@ -94,6 +96,62 @@ def test_a_child_of_another_pipeline_is_not_taken_over(served: Served) -> None:
     assert service["metadata"]["labels"]["app.kubernetes.io/instance"] == "a"
 
 
+def test_a_secret_that_may_not_be_read_is_told(served: Served) -> None:
+    grant(served, {key: verbs for key, verbs in kube.PERMISSIONS.items() if key[1] != "secrets"})
+    served.pipeline("blind")
+    served.wait_for("blind", "Ready", "False", "Forbidden")
+    assert "secrets" in served.message("blind")
+    grant(served, kube.PERMISSIONS)
+    served.wait_for("blind", "Ready", "False", "Progressing", seconds=60)
+
+
+def test_a_rule_of_the_cluster_is_not_taken_for_a_missing_right(served: Served) -> None:
+    policy = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": "no-stateful-sets"}}
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["statefulsets"]}
+    spec = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": "object.metadata.name != 'ruled-qdrant'", "message": "x" * 5000}],
+    }
+    binding = {"policyName": "no-stateful-sets", "validationActions": ["Deny"]}
+    served.apply(
+        {**policy, "kind": "ValidatingAdmissionPolicy", "spec": spec},
+        {**policy, "kind": "ValidatingAdmissionPolicyBinding", "spec": binding},
+    )
+    try:
+        wait_until(lambda: "denied" in dry_run(served), what="the policy to hold")
+        served.pipeline("ruled")
+        served.wait_for("ruled", "Updated", "False", "InvalidSpec")
+        assert "service account" not in served.message("ruled", "Updated")
+        assert len(served.message("ruled", "Updated")) < 1500
+    finally:
+        served.kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "no-stateful-sets")
+
+
+def dry_run(served: Served) -> str:
+    meta = {"name": "ruled-qdrant", "namespace": served.namespace}
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}}
+    spec = {"serviceName": "a", "selector": {"matchLabels": {"a": "b"}}, "template": template}
+    body = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": meta, "spec": spec}
+    try:
+        return served.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(body))
+    except ClusterError as refused:
+        return str(refused)
+
+
+def test_what_an_earlier_pipeline_of_the_name_left_is_waited_for(served: Served) -> None:
+    """Nobody is told to delete what Kubernetes is about to; and when it is gone the pipeline is made."""
+    meta = {"name": "again", "namespace": served.namespace}
+    owner = {"apiVersion": "ragops.dev/v1alpha1", "kind": "RagPipeline", "name": "again", "uid": "long-gone"}
+    # Held back as a slow garbage collector would.
+    left = meta | {"ownerReferences": [owner | {"controller": True}], "finalizers": ["example.com/slow"]}
+    served.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": left})
+    served.pipeline("again")
+    served.wait_for("again", "Ready", "False", "Progressing")
+    assert "of an earlier pipeline again is still being removed" in served.message("again")
+    served.patch("configmap", "again", {"metadata": {"finalizers": None}})
+    wait_until(lambda: len(served.children("again")) == 7, seconds=60)
+
+
 def test_a_quota_is_named(served: Served) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none", "namespace": served.namespace}}
     served.apply({**quota, "spec": {"hard": {"count/statefulsets.apps": "0"}}})
@@ -164,7 +222,7 @@ def unready(served: Served, pod: dict[str, Any]) -> None:
 def test_what_a_kubelet_or_scheduler_reports_is_named(
     served: Served, name: str, report: Report, reason: str, words: str
 ) -> None:
-    served.pipeline(name)
+    served.pipeline(name, probes={"readiness": {"initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 3}})
     for pod in wait_until(lambda: served.pods(name, "qdrant")):
         served.play_kubelet(pod, ready=True, started=True)
     for pod in wait_until(lambda: served.pods(name, "runtime")):

@@ -9,43 +9,50 @@ from rag_operator import names
 from rag_operator.desired import config, qdrant, runtime, secrets
 from rag_operator.names import Ref
 from rag_operator.spec import EmbeddedStore, ManagedStore, RagPipeline
-from rag_operator.state import Inputs
+from rag_operator.state import Inputs, Observed
 
 Body = dict[str, Any]
+NOTHING = Observed()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`children` are applied; `held` are wanted, but wait for a Secret, and are left as they are until then."""
+    """`children` are applied; `held` are wanted, but wait for a Secret, and are left as they are until then.
+
+    `grown` are sizes for claims that are there already.
+    """
 
     secrets: tuple[Body, ...]
     children: tuple[Body, ...]
     held: frozenset[Ref] = frozenset()
+    grown: tuple[Body, ...] = ()
 
     @property
     def wanted(self) -> frozenset[Ref]:
         return frozenset(names.ref_of(body) for body in (*self.secrets, *self.children)) | self.held
 
 
-def build(app: RagPipeline, inputs: Inputs) -> Plan:
+def build(app: RagPipeline, inputs: Inputs, seen: Observed = NOTHING) -> Plan:
     """A runtime whose Secrets are missing is held back: pods that work are not replaced by pods that cannot start."""
-    objects = [config.build_config(app), runtime.build_service(app), *_store(app, inputs)]
+    objects = [config.build_config(app), runtime.build_service(app), *_store(app, inputs, seen)]
     deployment = runtime.build_deployment(app, _runtime_hash(app, inputs))
     held = {names.ref_of(deployment)} if inputs.problem else set()
     return Plan(
         secrets=(secrets.build_keys(app, inputs.keys), secrets.build_client(app, inputs.keys)),
         children=tuple(objects if inputs.problem else [*objects, deployment]),
         held=frozenset(held),
+        grown=tuple(qdrant.build_grown_claims(app, app.store, seen)) if isinstance(app.store, ManagedStore) else (),
     )
 
 
-def _store(app: RagPipeline, inputs: Inputs) -> list[Body]:
+def _store(app: RagPipeline, inputs: Inputs, seen: Observed) -> list[Body]:
     match app.store:
         case ManagedStore():
+            claimed = seen.qdrant.claim_size if seen.qdrant else None
             key = {"key": config.fingerprint(app, inputs.keys[names.KEY_QDRANT])}
             return [
                 qdrant.build_service(app),
-                qdrant.build_stateful_set(app, app.store, config.config_hash(app, {}, key)),
+                qdrant.build_stateful_set(app, app.store, config.config_hash(app, {}, key), claimed=claimed),
             ]
         case EmbeddedStore():
             return [runtime.build_claim(app, app.store)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from rag_operator import names
+from collections.abc import Iterator
+
+from rag_operator import names, quantities
 from rag_operator.desired.common import (
     Body,
     build_object,
@@ -14,6 +16,7 @@ from rag_operator.desired.common import (
     secret_variable,
 )
 from rag_operator.spec import ManagedStore, RagPipeline
+from rag_operator.state import Observed
 
 # The user of Qdrant's own unprivileged image; its usual image runs as any user that may write to its folders.
 USER = 1000
@@ -29,7 +32,8 @@ def build_service(app: RagPipeline) -> Body:
     return build_object(names.SERVICE, app, names.qdrant(app.name), names.QDRANT, spec=spec)
 
 
-def build_stateful_set(app: RagPipeline, store: ManagedStore, config_hash: str) -> Body:
+def build_stateful_set(app: RagPipeline, store: ManagedStore, config_hash: str, *, claimed: str | None = None) -> Body:
+    """`claimed` is the size that a StatefulSet which exists was made with, and that it keeps."""
     name = names.qdrant(app.name)
     body = build_object(names.STATEFUL_SET, app, name, names.QDRANT)
     body["metadata"]["labels"] |= names.version_label(store.image or "")
@@ -46,17 +50,31 @@ def build_stateful_set(app: RagPipeline, store: ManagedStore, config_hash: str) 
             },
             "spec": _pod(app, store),
         },
-        "volumeClaimTemplates": [_claim_template(app, store)],
+        "volumeClaimTemplates": [_claim_template(app, store, claimed or store.storage.size)],
     }
     return body
 
 
-def _claim_template(app: RagPipeline, store: ManagedStore) -> Body:
+def build_grown_claims(app: RagPipeline, store: ManagedStore, seen: Observed) -> Iterator[Body]:
+    """A StatefulSet leaves the claims that it made as they are: those that are too small are told to grow, which only
+    a bound one can."""
+    for name in (names.qdrant_claim(app.name, number) for number in range(store.replicas)):
+        claim = seen.claims.get(name)
+        if claim and claim.bound and quantities.parse(claim.size) < quantities.parse(store.storage.size):
+            yield {
+                "apiVersion": names.CLAIM.api_version,
+                "kind": names.CLAIM.name,
+                "metadata": {"name": name, "namespace": app.namespace},
+                "spec": {"resources": {"requests": {"storage": store.storage.size}}},
+            }
+
+
+def _claim_template(app: RagPipeline, store: ManagedStore, size: str) -> Body:
     return {
         "apiVersion": names.CLAIM.api_version,
         "kind": names.CLAIM.name,
         "metadata": {"name": names.QDRANT_VOLUME, "labels": names.labels(app.name, names.QDRANT)},
-        "spec": claim_spec(store.storage.size, store.storage.storage_class_name),
+        "spec": claim_spec(size, store.storage.storage_class_name),
     }
 
 

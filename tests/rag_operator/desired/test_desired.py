@@ -13,7 +13,7 @@ import yaml
 
 from rag_operator import desired, names
 from rag_operator.crd import Plain
-from rag_operator.state import Problem, Reason
+from rag_operator.state import ClaimState, Observed, Problem, Reason, Workload
 from tests import builders
 from tests.builders import EMBEDDED, EXTERNAL, GEMINI, MANAGED
 
@@ -162,3 +162,31 @@ def test_the_keys_file_has_a_line_for_each_key() -> None:
         name: base64.b64decode(value).decode() for name, value in objects()["Secret", "handbook-client"]["data"].items()
     }
     assert binding == {"type": "rag", "provider": "ragops", "url": "http://handbook.team.svc", "api-key": "client-key"}
+
+
+GROWN = builders.app(vectorStore={"managed": {"storage": {"size": "2Gi"}}})
+CLAIM = "qdrant-storage-handbook-qdrant-0"
+
+
+def test_a_stateful_set_keeps_the_template_that_nobody_may_change() -> None:
+    seen = Observed(qdrant=Workload(wanted=1, settled=True, claim_size="1Gi"))
+    built = desired.build(GROWN, builders.inputs(), seen)
+    (stateful_set,) = (body for body in built.children if body["kind"] == "StatefulSet")
+    (template,) = stateful_set["spec"]["volumeClaimTemplates"]
+    assert template["spec"]["resources"]["requests"]["storage"] == "1Gi"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "bound", "grown"),
+    [
+        (CLAIM, "1Gi", True, True),
+        (CLAIM, "1Gi", False, False),
+        (CLAIM, "2048Mi", True, False),
+        (CLAIM, "4Gi", True, False),
+        ("qdrant-storage-handbook-qdrant-1", "1Gi", True, False),
+    ],
+)
+def test_a_claim_that_is_too_small_is_told_to_grow(name: str, size: str, bound: bool, grown: bool) -> None:
+    seen = Observed(claims={name: ClaimState("qdrant", bound=bound, storage_class="fast", size=size)})
+    found = desired.build(GROWN, builders.inputs(), seen).grown
+    assert [claim["spec"]["resources"]["requests"] for claim in found] == ([{"storage": "2Gi"}] if grown else [])
