@@ -8,6 +8,7 @@ records/<name>.sqlite3  documents, jobs and the version, which outlive an index
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -98,6 +99,18 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_all(folder: Path) -> None:
+    """Put every file of a folder, and its list, on disk, while somebody else may rename some."""
+    synced: set[Path] = set()
+    while found := set(folder.iterdir()) - synced:
+        for path in found:
+            # What is gone from here has another name by now, and stands in the next list.
+            with contextlib.suppress(FileNotFoundError):
+                sync(path)
+        synced |= found
+    sync(folder)
 
 
 def _locked(lock: IO[bytes]) -> bool:

@@ -15,7 +15,7 @@ import qdrant_edge as edge
 from numpy.typing import NDArray
 
 from rag_runtime.adapters import payload
-from rag_runtime.adapters.edge.folder import sync
+from rag_runtime.adapters.edge.folder import sync_all
 from rag_runtime.adapters.payload import Scored
 from rag_runtime.adapters.tuning import Tuning
 from rag_runtime.domain import DocumentId, EmbeddedChunk, Hit, SparseVector
@@ -53,9 +53,8 @@ class Shard:
         """Put the write-ahead log on disk: what the engine replays when it is opened after a power loss."""
         if not self._unsynced:
             return
-        log = self._folder / "wal"
-        for path in (*log.iterdir(), log):
-            sync(path)
+        # The engine prepares the log's next file in a thread of its own, and renames it when it is needed.
+        sync_all(self._folder / "wal")
         self._unsynced = False
 
     def flush(self) -> None:

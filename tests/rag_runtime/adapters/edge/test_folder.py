@@ -1,10 +1,12 @@
+import threading
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
 from rag_runtime.adapters import indexes
-from rag_runtime.adapters.edge.folder import Folder
+from rag_runtime.adapters.edge.folder import Folder, sync_all
 from rag_runtime.errors import StoreRejected, StoreUnavailable
 from tests.stores import spec
 
@@ -46,3 +48,26 @@ def test_space_is_required_in_words(folder: Folder) -> None:
     folder.require_space(1)
     with pytest.raises(StoreUnavailable, match=r"full.*enlarge"):
         folder.require_space(1 << 60)
+
+
+def test_a_file_that_is_renamed_while_its_folder_is_synced_does_no_harm(tmp_path: Path) -> None:
+    """As the engine does it with the next file of its log, at a moment of its own choice."""
+    for n in range(20):
+        (tmp_path / f"tmp-{n}").write_bytes(b"x")
+    ended = threading.Event()
+
+    def rename() -> None:
+        for n in cycle(range(20)):
+            (tmp_path / f"tmp-{n}").rename(tmp_path / f"open-{n}")
+            (tmp_path / f"open-{n}").rename(tmp_path / f"tmp-{n}")
+            if ended.is_set():
+                return
+
+    renaming = threading.Thread(target=rename)
+    renaming.start()
+    try:
+        for _ in range(50):
+            sync_all(tmp_path)
+    finally:
+        ended.set()
+        renaming.join()
