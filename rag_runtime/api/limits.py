@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +15,8 @@ from rag_runtime.api.errors import plain_problem, refuse
 
 MAX_TRACKED_CALLERS = 10_000
 SMALL_BODY_BYTES = 1024 * 1024
+# What uploads may hold of memory and disk together, as a multiple of the largest one allowed.
+LARGEST_UPLOADS_AT_ONCE = 4
 # A body may be as slow as this, after a first while: a phone on a train passes, one byte a second does not.
 GRACE_SECONDS = 30.0
 SLOWEST_BYTES_PER_SECOND = 1024
@@ -42,8 +45,19 @@ class RateLimiter:
         return wait
 
 
+@dataclass(slots=True)
+class _Held:
+    """What one upload has of the room for all."""
+
+    bytes: int = 0
+
+
 class BodyLimit:
-    """Counts the real bytes of a body, as chunked ones declare no length, and cuts those that trickle."""
+    """Counts the real bytes of a body, as chunked ones declare no length, and cuts those that trickle.
+
+    All uploads together have a limit too. What was received counts, not what was declared: else a few that never come
+    would keep the others out.
+    """
 
     def __init__(
         self,
@@ -57,19 +71,31 @@ class BodyLimit:
         self._upload_bytes = upload_bytes
         self._grace_seconds = grace_seconds
         self._clock = clock
+        self._room = LARGEST_UPLOADS_AT_ONCE * upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._upload_bytes if scope["path"] == "/v1/documents" else SMALL_BODY_BYTES
+        is_upload = scope["path"] == "/v1/documents"
+        limit = self._upload_bytes if is_upload else SMALL_BODY_BYTES
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
             await refuse(scope, receive, send, plain_problem(413, _too_large(limit)), Connection="close")
             return
-        await self._app(scope, self._counted(receive, limit), send)
+        held = _Held()
+        try:
+            await self._app(scope, self._counted(receive, limit, held if is_upload else None), send)
+        finally:
+            self._room += held.bytes
 
-    def _counted(self, receive: Receive, limit: int) -> Receive:
+    def _hold(self, held: _Held, size: int) -> None:
+        if size > self._room:
+            raise HTTPException(503, "too much is being uploaded at once: try again later", {"Connection": "close"})
+        self._room -= size
+        held.bytes += size
+
+    def _counted(self, receive: Receive, limit: int, held: _Held | None) -> Receive:
         begin, received, ended = self._clock(), 0, False
 
         async def counted() -> Message:
@@ -86,6 +112,8 @@ class BodyLimit:
             ended = not message.get("more_body", False)
             if received > limit:
                 raise HTTPException(413, _too_large(limit), {"Connection": "close"})
+            if held is not None:
+                self._hold(held, len(message.get("body", b"")))
             return message
 
         return counted

@@ -15,7 +15,7 @@ from rag_runtime import __version__
 from rag_runtime.api import schemas
 from rag_runtime.api.body import StrictJsonRoute, content_type, read_json, require_json
 from rag_runtime.domain import DocumentId, Job
-from rag_runtime.errors import NotFound, RequestError
+from rag_runtime.errors import NotFound, Overloaded, RequestError
 from rag_runtime.ingest import Upload
 from rag_runtime.service import Runtime, Service
 from rag_runtime.settings import Settings
@@ -94,8 +94,11 @@ async def post_documents(request: Request, wait: bool = False) -> Response:
     service.ingester.check_room()
     media_type, _ = content_type(request)
     if media_type == "multipart/form-data":
-        async with request.form(max_files=schemas.MAX_DOCUMENTS, max_fields=MAX_FORM_FIELDS) as form:
+        form = await _read_form(request)
+        try:
             job = await service.ingester.submit(_uploads_of_form(form))
+        finally:
+            await form.close()
     else:
         require_json(request)
         job = await service.ingester.submit(_uploads_of_json(await read_json(request)))
@@ -159,6 +162,15 @@ def _limits(settings: Settings) -> dict[str, int]:
         "upload_bytes": settings.max_upload_bytes,
         "question_bytes": schemas.MAX_QUESTION_BYTES,
     }
+
+
+async def _read_form(request: Request) -> FormData:
+    """Its larger files lie in the folder for temporary files until the form is closed."""
+    try:
+        return await request.form(max_files=schemas.MAX_DOCUMENTS, max_fields=MAX_FORM_FIELDS)
+    except OSError as full:
+        reason = full.strerror or type(full).__name__
+        raise Overloaded(f"the files cannot be kept while they are read ({reason}): try again later") from full
 
 
 def _accepted(job: Job, *, whole: bool) -> Response:

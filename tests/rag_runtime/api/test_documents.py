@@ -175,3 +175,11 @@ async def test_a_text_sent_again_under_another_source_is_cited_by_it() -> None:
             await service.client.post("/v1/documents?wait=true", json={"documents": [document]})
             answer = await service.ask("Where do dogs stay?")
             assert [citation["source"] for citation in answer["citations"]] == [source]
+
+
+async def test_a_disk_too_full_for_an_upload_is_503(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    large = b"a,b\n" + b"1,2\n" * 500_000
+    response = await service.client.post("/v1/documents", files=[("files", ("large.csv", large))])
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert "No such file or directory" in response.json()["detail"]

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from rag_runtime.api.limits import MAX_TRACKED_CALLERS, BodyLimit, RateLimiter
+from rag_runtime.api.limits import LARGEST_UPLOADS_AT_ONCE, MAX_TRACKED_CALLERS, BodyLimit, RateLimiter
 from tests.rag_runtime.running import running
 
 
@@ -56,6 +56,29 @@ async def test_a_body_that_trickles_is_cut() -> None:
     with pytest.raises(HTTPException) as cut:
         await limited(scope, _trickle, _nowhere)
     assert cut.value.status_code == 408
+
+
+async def test_uploads_together_have_a_limit_and_give_their_room_back() -> None:
+    received, go = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+        received.set()
+        await go.wait()
+
+    async def whole() -> Message:
+        return {"type": "http.request", "body": b"x" * 1000, "more_body": False}
+
+    limited = BodyLimit(app, upload_bytes=1000)
+    scope: Scope = {"type": "http", "path": "/v1/documents", "headers": [], "method": "POST"}
+    held = [asyncio.create_task(limited(scope, whole, _nowhere)) for _ in range(LARGEST_UPLOADS_AT_ONCE)]
+    await received.wait()
+    with pytest.raises(HTTPException) as refused:
+        await limited(scope, whole, _nowhere)
+    go.set()
+    await asyncio.gather(*held)
+    await limited(scope, whole, _nowhere)
+    assert refused.value.status_code == 503
 
 
 async def _trickle() -> Message:
