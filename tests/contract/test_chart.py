@@ -133,6 +133,19 @@ def test_added_labels_and_annotations_break_neither_the_selector_nor_the_yaml(re
     assert template["annotations"] == {"prometheus.io/scrape": "no", "prometheus.io/port": "8080"}
 
 
+@pytest.mark.parametrize(("replicas", "spare"), [(1, 0), (2, 1)])
+def test_waiting_for_the_release_waits_for_an_operator(render: Any, replicas: int, spare: int) -> None:
+    """Helm counts a Deployment as ready when all but maxUnavailable of its pods are."""
+    strategy = of_kind(render(f"replicaCount={replicas}"), "Deployment")[0]["spec"]["strategy"]
+    assert strategy.get("rollingUpdate", {}).get("maxUnavailable", 0) == spare < replicas
+
+
+def test_the_user_is_left_to_the_image_or_the_platform(render: Any) -> None:
+    context = of_kind(render(), "Deployment")[0]["spec"]["template"]["spec"]["securityContext"]
+    assert context["runAsNonRoot"] is True
+    assert "runAsUser" not in context
+
+
 @pytest.mark.parametrize(
     ("value", "named"),
     [
