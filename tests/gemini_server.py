@@ -66,6 +66,8 @@ FAILURES: dict[str, tuple[int, bytes]] = {
     "slow": (200, _encoded(_candidate("Too late [1]."))),
     "no JSON": (200, b"<html>a proxy's page</html>"),
     "other JSON": (200, b'{"candidates": "none"}'),
+    "a tower of brackets": (200, b"[" * 200_000),
+    "no end": (200, _encoded(_candidate("word " * 1_000_000))),
 }
 
 

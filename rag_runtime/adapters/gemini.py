@@ -29,8 +29,12 @@ REFUSALS = frozenset(
         types.FinishReason.LANGUAGE,
     }
 )
+# The library checks little of what it parses: a proxy's error page, or a tower of brackets, surfaces as any of these.
+ODDITIES = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 # Thinking models spend these too, so the limit is far above any answer's length.
 MAX_OUTPUT_TOKENS = 4096
+# No such number of tokens has as many characters.
+MAX_ANSWER_CHARACTERS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,10 @@ def _text(response: types.GenerateContentResponse) -> str:
     text = "".join(part.text for part in parts if part.text and not part.thought)
     if not text.strip():
         raise GeneratorUnavailable("Gemini answered without a text", reason="empty")
-    return text
+    if len(text) > MAX_ANSWER_CHARACTERS:
+        raise GeneratorUnavailable("Gemini's answer is longer than any it was asked for", reason="malformed")
+    # JSON can spell lone surrogates, which no response can carry.
+    return text.encode("utf-8", "replace").decode()
 
 
 @asynccontextmanager
@@ -113,8 +120,7 @@ async def _mapped_failures() -> AsyncIterator[None]:
         raise GeneratorUnavailable("Gemini did not answer in time", reason="timeout") from late
     except httpx.HTTPError as broken:
         raise GeneratorUnavailable("Gemini cannot be reached", reason="unavailable") from broken
-    except (genai_errors.UnknownApiResponseError, ValidationError, ValueError, KeyError, TypeError) as odd:
-        # The library checks little of what it parses: a proxy's error page surfaces as any of these.
+    except (genai_errors.UnknownApiResponseError, ValidationError, *ODDITIES) as odd:
         raise GeneratorUnavailable("Gemini's answer cannot be understood", reason="malformed") from odd
 
 

@@ -71,6 +71,8 @@ async def test_not_found_is_said_without_citations(gemini: Gemini, generator: Ge
         ("slow", "timeout"),
         ("no JSON", "malformed"),
         ("other JSON", "empty"),
+        ("a tower of brackets", "malformed"),
+        ("no end", "malformed"),
     ],
 )
 async def test_a_failure_has_one_reason(gemini: Gemini, generator: GeminiGenerator, failure: str, reason: str) -> None:
@@ -80,6 +82,12 @@ async def test_a_failure_has_one_reason(gemini: Gemini, generator: GeminiGenerat
     assert failed.value.reason == reason
     assert KEY not in str(failed.value)
     assert gemini.calls == 1
+
+
+async def test_an_answer_can_be_sent_on_whatever_it_holds(gemini: Gemini, generator: GeminiGenerator) -> None:
+    gemini.text = "Cars \ud83d: 120 [2]."
+    generated = await generator.generate("How many cars?", HITS, max_words=50)
+    assert generated.text == "Cars ?: 120 [1]."
 
 
 async def test_a_wrong_key_is_unauthorized(gemini: Gemini) -> None:
