@@ -81,6 +81,7 @@ def _answer(name: str, data: bytes) -> dict[str, object]:
         "passages": [(passage.text, passage.place) for passage in parsed.passages],
         "place_kind": parsed.place_kind,
         "warnings": parsed.warnings,
+        "metadata": parsed.metadata,
     }
 
 

@@ -186,10 +186,13 @@ def _read_answer(stdout: IO[bytes]) -> dict[str, object]:
 
 
 def _to_parsed(answer: dict[str, object]) -> Parsed:
-    passages, kind, warnings = answer["passages"], answer["place_kind"], answer["warnings"]
+    passages, kind = answer["passages"], answer["place_kind"]
+    warnings, metadata = answer["warnings"], answer["metadata"]
     assert isinstance(passages, list) and isinstance(warnings, list)  # noqa: S101, PT018 - `child` wrote them
+    assert isinstance(metadata, dict)  # noqa: S101
     return Parsed(
         tuple(Passage(text, place) for text, place in passages),
         None if kind is None else PlaceKind(str(kind)),
         tuple(warnings),
+        metadata,
     )

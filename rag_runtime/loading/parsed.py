@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from rag_runtime.domain import Passage, PlaceKind
+from rag_runtime.domain import Metadata, Passage, PlaceKind
 from rag_runtime.errors import DocumentUnreadable
 
 MAX_TEXT_CHARACTERS = 50_000_000
@@ -15,6 +15,7 @@ class Parsed:
     passages: tuple[Passage, ...]
     place_kind: PlaceKind | None = None
     warnings: tuple[str, ...] = ()
+    metadata: Metadata = field(default_factory=dict)
 
 
 class Gathering:
@@ -32,7 +33,13 @@ class Gathering:
             raise DocumentUnreadable(f"it holds more than {MAX_TEXT_CHARACTERS:,} characters of text: split it")
         self._passages.append(Passage(text, place))
 
-    def parsed(self, place_kind: PlaceKind | None = None, *, warnings: tuple[str, ...] = ()) -> Parsed:
+    def parsed(
+        self,
+        place_kind: PlaceKind | None = None,
+        *,
+        warnings: tuple[str, ...] = (),
+        metadata: Metadata | None = None,
+    ) -> Parsed:
         if not self._passages:
             raise DocumentUnreadable("no text was found in it")
-        return Parsed(tuple(self._passages), place_kind, warnings)
+        return Parsed(tuple(self._passages), place_kind, warnings, metadata or {})

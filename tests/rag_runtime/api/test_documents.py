@@ -9,6 +9,7 @@ import pytest
 
 from rag_runtime.errors import StoreUnavailable
 from rag_runtime.ingest import source_id
+from tests.docxs import docx, paragraph
 from tests.rag_runtime.running import FLEET, Running, running
 
 
@@ -54,6 +55,30 @@ async def test_json_text_is_stored_under_its_own_id_whatever_its_source_is_calle
         1,
         {"team": "ops"},
     )
+
+
+MARKDOWN = b"---\ntopic: dogs\n---\n# Rules\n\nDogs stay *below* deck.\n"
+HTML = b"<title>Rules</title><script>var x</script><p>Cats sleep <b>on</b> deck.</p>"
+DOCX = docx(paragraph("Rules", '<w:outlineLvl w:val="0"/>') + paragraph("Parrots need a permit."))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "question", "expected"),
+    [
+        ("rules.md", MARKDOWN, "Where do dogs stay?", "Dogs stay below deck."),
+        ("rules.html", HTML, "Where do cats sleep?", "Cats sleep on deck."),
+        ("rules.docx", DOCX, "Who needs a permit?", "Parrots need a permit."),
+    ],
+)
+async def test_a_question_is_answered_from_a_file_s_text_without_its_markup(
+    service: Running, name: str, data: bytes, question: str, expected: str
+) -> None:
+    response = await service.client.post("/v1/documents?wait=true", files=[("files", (name, data))])
+    assert [file["status"] for file in response.json()["files"]] == ["stored"], response.text
+    answer = await service.ask(question)
+    assert expected in answer["answer"]
+    assert [citation["source"] for citation in answer["citations"]] == [name]
+    assert [embedded.chunk.text for embedded in service.store.published.values()] == [f"Rules\n{expected}"]
 
 
 async def test_the_same_again_is_unchanged_and_not_embedded_again(service: Running) -> None:

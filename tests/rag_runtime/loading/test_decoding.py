@@ -5,7 +5,7 @@ import codecs
 import pytest
 
 from rag_runtime.errors import DocumentUnreadable
-from rag_runtime.loading.decoding import decode
+from rag_runtime.loading.decoding import decode, encoding_named
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,17 @@ def test_other_bytes_are_windows_1252_with_latin_1_for_what_that_leaves_undefine
     text, warnings = decode(b"Gr\xf6\xdfe \x80 \x81\x8d")
     assert text == "Größe € \x81\x8d"
     assert warnings == ("not UTF-8 (byte 0xf6 at position 2): read as Windows-1252",)
+
+
+@pytest.mark.parametrize("label", ["ISO-8859-1", " windows-1252", "us-ascii", "latin1"])
+def test_a_declared_encoding_is_believed_and_the_wider_one_meant(label: str) -> None:
+    assert decode(b"Gr\xf6\xdfe \x80", label) == ("Größe €", ())
+
+
+@pytest.mark.parametrize("label", ["", "idna", "punycode", "unicode_escape", "utf-7", "base64", "rot13", "../x", "\0"])
+def test_what_is_no_encoding_of_texts_is_never_used(label: str) -> None:
+    assert encoding_named(label) is None
+    assert decode("Größe".encode(), label) == ("Größe", ())
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from rag_runtime.errors import DocumentUnreadable
 from rag_runtime.loading import FORMATS, parse_here
 from rag_runtime.loading.guard import Guard, GuardLimits
+from tests.docxs import docx, paragraph
 from tests.pdfs import pdf, pdf_of_streams
 
 CSV = b"a,b\n1,2\n"
@@ -34,7 +35,17 @@ def children() -> set[int]:
     return found
 
 
-@pytest.mark.parametrize(("name", "data"), [("csv", b"a,b\n1,\xdf\n"), ("pdf", pdf(["Größe"])), ("text", b"words")])
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("csv", b"a,b\n1,\xdf\n"),
+        ("docx", docx(paragraph("words"))),
+        ("html", b"<p>words"),
+        ("markdown", b"---\ntags: [a, b]\nyear: 1958\n---\n*words*"),
+        ("pdf", pdf(["Größe"])),
+        ("text", b"words"),
+    ],
+)
 def test_a_child_reads_the_same_as_we_do(guard: Guard, name: str, data: bytes) -> None:
     assert name in FORMATS
     assert guard.parse(name, data) == parse_here(name, data)
@@ -81,6 +92,16 @@ def test_a_file_that_takes_too_much_is_given_up(limits: GuardLimits, reason: str
     finally:
         guard.close()
     assert time.perf_counter() - began < 20
+
+
+def test_a_docx_that_unpacks_to_gigabytes_costs_no_more_than_its_limits() -> None:
+    bomb = docx("", {"word/document.xml": b"<document>" + b"<p>" * 30_000_000})
+    guard = Guard(GuardLimits(memory_mb=256, processor_seconds=20))
+    try:
+        with pytest.raises(DocumentUnreadable):
+            guard.parse("docx", bomb)
+    finally:
+        guard.close()
 
 
 def test_a_page_that_unpacks_to_gigabytes_costs_no_more_than_its_limits() -> None:

@@ -5,9 +5,11 @@ import pytest
 from rag_runtime.domain import DocumentId, Loaded, Metadata
 from rag_runtime.errors import DocumentUnreadable, RequestError, TooLarge, UnsupportedType
 from rag_runtime.loading import format_of, from_text, load, parsed
+from tests.docxs import docx
 from tests.pdfs import pdf
 
 ID = DocumentId("d")
+DOCX_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
 def text(content: str, metadata: Metadata | None = None) -> Loaded:
@@ -25,7 +27,15 @@ def text(content: str, metadata: Metadata | None = None) -> Loaded:
         (b"a\tb", "a.tsv", None, "csv"),
         (b"a,b", "export", "text/csv; charset=utf-8", "csv"),
         (b"words", "notes.txt", "application/octet-stream", "text"),
-        (b"# words", "README.md", None, "text"),
+        (b"# words", "README.md", "text/plain", "markdown"),
+        (b"# words", "README", "text/markdown", "markdown"),
+        (b"words", "a.HTM", None, "html"),
+        (b"words", "http://x.example/page", "text/html; charset=utf-8", "html"),
+        (b"\xef\xbb\xbf <!-- saved -->\n<!DOCTYPE html>", "page", "application/octet-stream", "html"),
+        (b"<html> is how a page begins", "notes.txt", None, "text"),
+        (docx("x"), "a.docx", None, "docx"),
+        (docx("x"), "a", "application/octet-stream", "docx"),
+        (b"PK\x03\x04", "a", DOCX_TYPE, "docx"),
         (b"words", "no ending", "text/plain", "text"),
     ],
 )
@@ -37,11 +47,37 @@ def test_the_format_is_told_by_bytes_then_name_then_type(
 
 @pytest.mark.parametrize(
     ("source", "media_type"),
-    [("a.exe", None), ("a", None), ("a.docx", "application/octet-stream"), ("a.png", "image/png")],
+    [("a.exe", None), ("a", None), ("a.docx.bak", "application/octet-stream"), ("a.png", "image/png")],
 )
 def test_other_types_are_refused_by_name(source: str, media_type: str | None) -> None:
-    with pytest.raises(UnsupportedType, match="send csv, pdf, text"):
+    with pytest.raises(UnsupportedType, match="send csv, docx, html, markdown, pdf, text"):
         load(b"x", source=source, document_id=ID, media_type=media_type)
+
+
+@pytest.mark.parametrize(("source", "instead"), [("a.doc", "docx"), ("a.xlsx", "csv"), ("a.pptx", "pdf")])
+def test_a_relative_of_what_is_read_is_refused_with_what_to_save_it_as(source: str, instead: str) -> None:
+    with pytest.raises(UnsupportedType, match=f"save it as {instead}; send csv"):
+        load(docx("x"), source=source, document_id=ID)
+
+
+@pytest.mark.parametrize("source", ["a.txt", "a.md", "a.html", "a.csv"])
+def test_an_encoding_that_the_sender_declares_is_read(source: str) -> None:
+    data = "name\nщит\n".encode("koi8-r")
+    loaded = load(data, source=source, document_id=ID, media_type="text/x; charset=KOI8-R")
+    assert "щит" in loaded.document.passages[0].text
+    assert loaded.warnings == ()
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-16", "nonsense"])
+def test_a_declaration_that_does_not_fit_is_passed_over(charset: str) -> None:
+    loaded = load(b"Gr\xf6\xdfe", source="a.txt", document_id=ID, media_type=f"text/plain; charset={charset}")
+    assert loaded.document.passages[0].text == "Größe"
+
+
+def test_what_a_file_was_sent_with_stands_before_what_it_says_of_itself() -> None:
+    data = b"---\nteam: ops\nyear: 1958\n---\nwings"
+    loaded = load(data, source="a.md", document_id=ID, metadata={"team": "sales"})
+    assert loaded.document.metadata == {"team": "sales", "year": 1958}
 
 
 def test_an_empty_file_is_the_request_s_fault() -> None:
