@@ -1,7 +1,7 @@
 """Stay beside a running cluster, outside its namespaces, and clear everything away when it ends, however it ends.
 
 Started as: python -m tests.cluster.keeper PLAN, with standard input as the lifeline: when the last process that
-holds the other end is gone, the cluster ends. A cluster that is kept has no lifeline and ends by SIGTERM.
+holds the other end is gone, the cluster ends. One that is to be kept is told so over it, and then ends by SIGTERM.
 """
 
 import json
@@ -29,7 +29,7 @@ def main(plan_file: Path) -> None:
             (Path(plan["folder"]) / "keeper.pid").write_text(str(os.getpid()))
             if plan["node"]:
                 node = start_node(plan)
-            wait_for_end(plan["kept"], node)
+            wait_for_end(node)
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             if node is not None:
@@ -55,11 +55,14 @@ def start_node(plan: dict[str, Any]) -> "subprocess.Popen[bytes]":
     return node
 
 
-def wait_for_end(kept: bool, node: "subprocess.Popen[bytes] | None") -> None:
-    watched = [] if kept else [sys.stdin.fileno()]
+def wait_for_end(node: "subprocess.Popen[bytes] | None") -> None:
+    lifeline = sys.stdin.fileno()
+    watched = [lifeline]
     if node is not None:
         watched.append(os.pidfd_open(node.pid))
-    select.select(watched, [], [])
+    # One word over the lifeline: the cluster stays without it.
+    if select.select(watched, [], [])[0] == [lifeline] and os.read(lifeline, 1):
+        select.select(watched[1:], [], [])
 
 
 def undo(plan: dict[str, Any]) -> None:

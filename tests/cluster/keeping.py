@@ -73,32 +73,36 @@ class Keeper:
     """The process beside a cluster, seen from the one that started it."""
 
     process: "subprocess.Popen[bytes]"
+    state: State
 
     @classmethod
-    def start(cls, state: State, plan: dict[str, object], *, kept: bool) -> "Keeper":
-        whole = {**plan, "folder": str(state.folder), "lock": str(state.running), "kept": kept}
+    def start(cls, state: State, plan: dict[str, object]) -> "Keeper":
+        whole = {**plan, "folder": str(state.folder), "lock": str(state.running)}
         plan_file = state.folder / "plan.json"
         plan_file.write_text(json.dumps(whole))
-        if kept:
-            (state.folder / "kept").touch()
         (state.folder / "log").mkdir(exist_ok=True)
         with (state.folder / "log" / "keeper.log").open("w") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.cluster.keeper", str(plan_file)],
-                stdin=subprocess.DEVNULL if kept else subprocess.PIPE,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 cwd=paths.REPOSITORY,
                 # Ctrl-C is for the owner, who then ends the cluster in order.
                 start_new_session=True,
             )
-        return cls(process)
+        return cls(process, state)
+
+    def keep(self) -> None:
+        """Let the cluster, which is ready for use, outlive this process."""
+        assert self.process.stdin is not None
+        (self.state.folder / "kept").touch()
+        self.process.stdin.write(b"k")
+        self.process.stdin.close()
 
     def end(self) -> None:
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        else:
-            self.process.terminate()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
         try:
             self.process.wait(END_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:

@@ -17,7 +17,7 @@ Words = list[str]
 READY_TIMEOUT = "180s"
 
 
-def start(state: State, *, kept: bool, audit: bool) -> tuple[Cluster, Keeper]:
+def start(state: State, *, audit: bool) -> tuple[Cluster, Keeper]:
     if audit:
         raise ClusterError("an audit log is only kept for a cluster on this machine, not in kind")
     built = binaries.ensure_binaries((*versions.CLIENTS, *versions.KIND))
@@ -25,7 +25,7 @@ def start(state: State, *, kept: bool, audit: bool) -> tuple[Cluster, Keeper]:
     state.write({"backend": Backend.KIND.name, "bin": str(built)})
     # The keeper comes first, so that nothing is left even of a cluster whose making was interrupted.
     plan: dict[str, object] = {"node": None, "links": [], "cgroup": "", "finally": [delete(built, state)]}
-    keeper = Keeper.start(state, plan, kept=kept)
+    keeper = Keeper.start(state, plan)
     try:
         with step(f"starting the cluster {state.name} with kind"):
             run(create(built, state))

@@ -25,7 +25,7 @@ from tests.cluster.waiting import wait_until
 API_PORT, ETCD_PORT, ETCD_PEER_PORT = 6443, 2379, 2380
 
 
-def start(state: State, *, kept: bool, audit: bool) -> tuple[Cluster, Keeper]:
+def start(state: State, *, audit: bool) -> tuple[Cluster, Keeper]:
     """Bring up a cluster of which nothing is left from before, to the point where a pod can be created."""
     needs.require_root()
     needs.ensure_packages(needs.FOR_NODES)
@@ -33,8 +33,12 @@ def start(state: State, *, kept: bool, audit: bool) -> tuple[Cluster, Keeper]:
     built = binaries.ensure_binaries()
     pause = loading.pause_archive()
     with step(f"starting the cluster {state.name}"), locks.held(paths.clusters_folder() / "addresses.lock"):
-        made = _make_node(state, built, audit=audit)
-        keeper = Keeper.start(state, _keeper_plan(made), kept=kept)
+        try:
+            made = _make_node(state, built, audit=audit)
+            keeper = Keeper.start(state, _keeper_plan(made))
+        except BaseException:
+            state.clear()
+            raise
         try:
             _wait_for_use(made, keeper, pause)
         except BaseException:

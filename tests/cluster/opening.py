@@ -23,7 +23,7 @@ def open_cluster(name: str = "test", *, audit: bool = False) -> Iterator[Cluster
     """
     state = named(name)
     with in_use(state):
-        cluster, keeper = _attach_or_start(state, kept=False, audit=audit)
+        cluster, keeper = _attach_or_start(state, audit=audit)
         try:
             yield cluster
         finally:
@@ -35,7 +35,9 @@ def keep_cluster(name: str, *, audit: bool = False) -> Cluster:
     """The cluster of that name, which stays when this process ends, until `end_cluster`."""
     state = named(name)
     with in_use(state):
-        cluster, _ = _attach_or_start(state, kept=True, audit=audit)
+        cluster, keeper = _attach_or_start(state, audit=audit)
+        if keeper is not None:
+            keeper.keep()
         return cluster
 
 
@@ -64,7 +66,7 @@ def in_use(state: State) -> AbstractContextManager[None]:
     return locks.held(state.in_use, lambda: say(f"waiting for another process that uses the cluster {state.name}"))
 
 
-def _attach_or_start(state: State, *, kept: bool, audit: bool) -> tuple[Cluster, Keeper | None]:
+def _attach_or_start(state: State, *, audit: bool) -> tuple[Cluster, Keeper | None]:
     chosen = backends.choose(os.environ, builders.docker_answers)
     if chosen is Backend.EXISTING:
         return existing.attach(state.name), None
@@ -73,4 +75,4 @@ def _attach_or_start(state: State, *, kept: bool, audit: bool) -> tuple[Cluster,
     state.wait_for_end()
     state.clear()
     start = kind.start if chosen is Backend.KIND else local.start
-    return start(state, kept=kept, audit=audit)
+    return start(state, audit=audit)

@@ -177,6 +177,17 @@ def test_nothing_is_left_when_the_owner_is_ended(number: signal.Signals) -> None
     assert eventually(lambda: left_of(SECOND) == []), left_of(SECOND)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_cluster_that_was_cut_off_before_it_was_ready_is_not_kept(number: signal.Signals) -> None:
+    """Half a cluster, found by the next one who asks for it, would be taken for a whole one."""
+    command = [sys.executable, "-m", "tests.cluster", "up", SECOND]
+    with subprocess.Popen(command, cwd=paths.REPOSITORY, stderr=subprocess.DEVNULL) as process:
+        assert eventually((paths.clusters_folder() / SECOND / "keeper.pid").exists)
+        process.send_signal(number)
+        assert process.wait(30) != 0
+    assert eventually(lambda: left_of(SECOND) == []), left_of(SECOND)
+
+
 @contextmanager
 def owner(name: str) -> Iterator[subprocess.Popen[str]]:
     """Another Python that has opened a cluster, and does nothing else."""
