@@ -15,12 +15,14 @@ class IndexSpec:
 
     `name` is the alias (COLLECTION_NAME); the index itself is `<name>__<8 hex of settings>`.
     `settings` are the strings that decide whether two indexes may share points (models, language, chunking).
+    With `sparse_idf` the store weighs each word by how rare it is, as BM25 needs and learned weights do not.
     """
 
     name: str
     settings: tuple[tuple[str, str], ...]
     dense_size: int
     late_size: int | None = None
+    sparse_idf: bool = True
 
 
 @dataclass(frozen=True, slots=True)
