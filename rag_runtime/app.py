@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from rag_runtime import __version__
 from rag_runtime.adapters.extractive import ExtractiveGenerator
+from rag_runtime.adapters.fastembed import BM25
 from rag_runtime.adapters.indexes import index_name
 from rag_runtime.adapters.measured import MeasuredEmbedder, MeasuredGenerator, MeasuredStore, Observe
 from rag_runtime.answer import Answerer
@@ -187,6 +188,7 @@ def index_spec(settings: Settings, embedder: Embedder) -> IndexSpec:
         ),
         dense_size=embedder.dense_size,
         late_size=embedder.late_size,
+        sparse_idf=settings.sparse_model == BM25,
     )
 
 

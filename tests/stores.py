@@ -83,7 +83,7 @@ def document(id_: str = "d1", *, version: str = "v1", text: str = "One line.") -
 def job(id_: str = "j1", *, created_at: float = 100.0, done: bool = False) -> Job:
     failed = FileResult("b.pdf", DocumentId("b"), "failed", error={"title": "No text", "status": 422})
     first = FileResult("a.csv", DocumentId("a"), "stored" if done else "queued", chunks=3 if done else 0)
-    return Job(id_, created_at, (first, failed), warnings=("a.csv is not UTF-8",))
+    return Job(id_, created_at, (first, failed), warnings=("a.csv is not UTF-8",), tried_by=("gone",))
 
 
 def query(seed: int = 0, *, words: Sequence[int] = (1,), top_k: int = 10, late: bool = False) -> Search:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
     from tokenizers import Tokenizer as LibraryTokenizer
 
+BM25 = "Qdrant/bm25"
 # The processor's caches hold the work on so many chunks; more are slower and take much more memory.
 BATCH = 8
 # The tokenizer's memory is several hundred bytes a character.
@@ -37,7 +38,7 @@ class Models:
     """Names as fastembed knows them, folders, or "bundled"; `workers` 0 is one for each processor."""
 
     dense: str = "bundled"
-    sparse: str = "Qdrant/bm25"
+    sparse: str = BM25
     language: str = "english"
     late: str | None = None
     cache_dir: Path = Path("models")
@@ -54,7 +55,7 @@ def load(models: Models) -> FastEmbedder:
     from rag_runtime.adapters import models as loader  # noqa: PLC0415 - huggingface_hub reads HF_ENDPOINT on import
 
     identity = {"dense": loader.identity(models.dense), "sparse": loader.identity(models.sparse)}
-    if models.sparse == loader.BM25:
+    if models.sparse == BM25:
         identity["language"] = models.language
     late = None
     if models.late:

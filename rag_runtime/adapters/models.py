@@ -22,10 +22,9 @@ from fastembed.sparse.bm25 import supported_languages
 from tokenizers import Tokenizer
 
 from rag_runtime.adapters import bundled
+from rag_runtime.adapters.fastembed import BM25
 from rag_runtime.adapters.stopwords import stop_words
 from rag_runtime.errors import ModelUnavailable
-
-BM25 = "Qdrant/bm25"
 
 # fastembed supposes 256 terms in a text, but a chunk of 150 tokens has 50 to 110 without its stop words. On Cranfield
 # BM25 alone gains 0.013 of nDCG@10, and the fused search 0.003 with each of six lists of stop words.

@@ -19,9 +19,14 @@ from rag_runtime.domain import (
     PlaceKind,
     StageRank,
 )
+from rag_runtime.ports import Search
 
 # JSON has no narrower type; what is read back is what `from_` wrote.
 Payload = dict[str, Any]
+
+
+# More than two hardly ever have the same ranks.
+_TIES = 4
 
 
 class Scored(NamedTuple):
@@ -127,9 +132,18 @@ def to_job(payload: Payload) -> Job:
     )
 
 
-def to_hits(stages: Mapping[str, Sequence[Scored]], *, explain: bool) -> list[Hit]:
-    """Hits in the order of the last stage that ranks ("late", else "fused"), each with its fused score."""
-    fused = {point.id: point.score for point in stages["fused"]}
+def fused_limit(search: Search) -> int:
+    """How many fused points to ask for: what late interaction ranks, or the hits and what may tie with the last."""
+    return search.candidates if search.vectors.late is not None else search.top_k + _TIES
+
+
+def to_hits(stages: Mapping[str, Sequence[Scored]], *, top_k: int, explain: bool) -> list[Hit]:
+    """Hits in the order of the last stage that ranks ("late", else "fused"), each with its fused score.
+
+    A rank in the one side weighs as much as in the other, so ties are usual: ids settle them, the same in every store.
+    """
+    in_order = sorted(stages["fused"], key=lambda point: (-point.score, point.id))
+    fused = {point.id: point.score for point in in_order}
     ranks = {
         name: {point.id: StageRank(rank, point.score) for rank, point in enumerate(points, start=1)}
         for name, points in stages.items()
@@ -141,7 +155,7 @@ def to_hits(stages: Mapping[str, Sequence[Scored]], *, explain: bool) -> list[Hi
             score=fused[point.id],
             explain={name: ranked[point.id] for name, ranked in ranks.items() if point.id in ranked},
         )
-        for point in stages.get("late", stages["fused"])
+        for point in stages.get("late", in_order)[:top_k]
         if point.id in fused
     ]
 

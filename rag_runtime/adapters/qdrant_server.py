@@ -102,7 +102,7 @@ class QdrantServer:
             name: [Scored(str(point.id), point.score, point.payload) for point in answer.points]
             for name, answer in zip(requests, answers, strict=True)
         }
-        return payload.to_hits(stages, explain=search.explain)
+        return payload.to_hits(stages, top_k=search.top_k, explain=search.explain)
 
     async def count(self) -> int:
         return await self._count(schema.PUBLISHED)

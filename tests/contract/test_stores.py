@@ -21,7 +21,7 @@ from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Hit, Vectors
 from rag_runtime.errors import IndexMismatch, RequestError, StoreRejected
 from rag_runtime.fusion import reciprocal_rank
 from rag_runtime.ports import ChunkStore, IndexSpec, Search
-from tests.stores import DENSE, document, embedded, job, query, spec, store_document
+from tests.stores import DENSE, document, embedded, job, query, spec, store_document, vectors
 
 Opener = Callable[..., QdrantEdge | QdrantServer]
 
@@ -174,6 +174,24 @@ async def test_the_score_floor_cuts_by_the_fused_score(store: ChunkStore) -> Non
     if hits[3].score > hits[4].score:
         assert ids(await store.search(replace(query(top_k=9), score_floor=floor))) == ids(hits[:4])
     assert await store.search(replace(query(), score_floor=1.0)) == []
+
+
+async def test_equal_hits_come_in_one_order_in_whichever_they_were_stored(store: ChunkStore) -> None:
+    """Twice the same score: first in the one side, and nowhere in the other."""
+    by_meaning, by_word = embedded("d1")[0], embedded("d2")[0]
+    both = [
+        replace(by_meaning, vectors=vectors(1, words=(7,))),
+        replace(by_word, vectors=vectors(2, words=(9,))),
+    ]
+    asked = Search(replace(vectors(1), sparse=vectors(2, words=(9,)).sparse), top_k=1, candidates=1)
+    for order in (both, both[::-1]):
+        for each in order:
+            await store.delete_document(each.chunk.document_id)
+        for each in order:
+            await store.stage([each])
+            await store.publish(each.chunk.document_id, "v1")
+        (hit,) = await store.search(asked)
+        assert hit.chunk.id == min(each.chunk.id for each in both)
 
 
 async def test_late_interaction_reorders_the_fused_candidates(late_store: ChunkStore) -> None:

@@ -105,7 +105,7 @@ class Shard:
             name: [Scored(str(point.id), point.score, point.payload) for point in answer]
             for name, answer in zip(requests, answers, strict=True)
         }
-        return payload.to_hits(stages, explain=search.explain)
+        return payload.to_hits(stages, top_k=search.top_k, explain=search.explain)
 
     def _update(self, operation: edge.UpdateOperation) -> None:
         self._unsynced = True
@@ -123,7 +123,7 @@ def _config(spec: IndexSpec, tuning: Tuning) -> edge.EdgeConfig:
         )
     return edge.EdgeConfig(
         vectors=vectors,
-        sparse_vectors={"sparse": edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        sparse_vectors={"sparse": edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf if spec.sparse_idf else None)},
         hnsw_config=_hnsw(tuning, m=tuning.hnsw_m),
         optimizers=edge.EdgeOptimizersConfig(
             default_segment_number=tuning.default_segment_number,
@@ -158,7 +158,7 @@ def _requests(search: Search) -> dict[str, edge.QueryRequest]:
     late = search.vectors.late
     requests = {
         "fused": edge.QueryRequest(
-            search.top_k if late is None else search.candidates,
+            payload.fused_limit(search),
             query=fusion,
             prefetches=prefetches,
             score_threshold=search.score_floor or None,

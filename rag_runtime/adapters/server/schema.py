@@ -33,7 +33,9 @@ def index_config(spec: IndexSpec, tuning: Tuning) -> dict[str, Any]:
         )
     return {
         "vectors_config": vectors,
-        "sparse_vectors_config": {"sparse": models.SparseVectorParams(modifier=models.Modifier.IDF)},
+        "sparse_vectors_config": {
+            "sparse": models.SparseVectorParams(modifier=models.Modifier.IDF if spec.sparse_idf else None)
+        },
         "hnsw_config": models.HnswConfigDiff(
             m=tuning.hnsw_m,
             ef_construct=tuning.hnsw_ef_construct,
@@ -83,7 +85,7 @@ def search_requests(search: Search) -> dict[str, models.QueryRequest]:
         "fused": models.QueryRequest(
             prefetch=prefetches,
             query=fusion,
-            limit=search.top_k if late is None else search.candidates,
+            limit=payload.fused_limit(search),
             score_threshold=floor,
             with_payload=late is None,
         )

@@ -49,18 +49,26 @@ def found(id_: str, score: float) -> Scored:
 
 
 def test_hits_keep_the_fused_order_and_score() -> None:
-    hits = payload.to_hits({"fused": [found("b", 0.5), found("a", 0.25)]}, explain=False)
+    hits = payload.to_hits({"fused": [found("b", 0.5), found("a", 0.25)]}, top_k=10, explain=False)
     assert [(hit.chunk.id, hit.score, dict(hit.explain)) for hit in hits] == [("b", 0.5, {}), ("a", 0.25, {})]
 
 
 def test_late_interaction_orders_but_does_not_score() -> None:
     stages = {"fused": [found("b", 0.5), found("a", 0.25)], "late": [found("a", 9.0), found("b", 8.0)]}
-    hits = payload.to_hits(stages, explain=True)
+    hits = payload.to_hits(stages, top_k=10, explain=True)
     assert [(hit.chunk.id, hit.score) for hit in hits] == [("a", 0.25), ("b", 0.5)]
     assert hits[0].explain["late"] == StageRank(1, 9.0)
 
 
 def test_a_hit_is_explained_by_the_stages_that_found_it() -> None:
     stages = {"fused": [found("a", 0.5)], "dense": [found("x", 0.9), found("a", 0.8)], "sparse": [found("x", 3.0)]}
-    (hit,) = payload.to_hits(stages, explain=True)
+    (hit,) = payload.to_hits(stages, top_k=10, explain=True)
     assert hit.explain == {"dense": StageRank(2, 0.8)}
+
+
+def test_ties_are_settled_by_ids_wherever_the_store_puts_them() -> None:
+    """Also at the cut, for which the stores are asked for some more."""
+    points = [found("c", 0.5), found("d", 0.25), found("b", 0.25), found("a", 0.25)]
+    for stored in (points, points[::-1]):
+        hits = payload.to_hits({"fused": stored}, top_k=2, explain=False)
+        assert [hit.chunk.id for hit in hits] == ["c", "a"]

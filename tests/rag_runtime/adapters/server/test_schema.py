@@ -29,6 +29,11 @@ def test_an_index_is_made_with_the_promised_figures() -> None:
     assert config["sparse_vectors_config"]["sparse"].modifier == models.Modifier.IDF
 
 
+def test_learned_sparse_weights_are_left_as_they_are() -> None:
+    config = schema.index_config(replace(spec(), sparse_idf=False), Tuning())
+    assert config["sparse_vectors_config"]["sparse"].modifier is None
+
+
 def test_late_interaction_is_stored_without_a_graph() -> None:
     late = schema.index_config(spec(late=True), Tuning())["vectors_config"]["late"]
     assert late.hnsw_config.m == 0
