@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
@@ -206,11 +206,11 @@ def _closer(loader: FileLoader, generator: Generator | None, embedder: Embedder)
     return close_all
 
 
-def _chunker(settings: Settings, tokenizer: Tokenizer, index_key: str) -> Callable[[Document], Sequence[Chunk]]:
+def _chunker(settings: Settings, tokenizer: Tokenizer, index_key: str) -> Callable[[Document], Iterator[Chunk]]:
     rows = ChunkLimits(settings.csv_chunk_tokens, settings.csv_chunk_max_tokens)
     prose = ChunkLimits(settings.pdf_chunk_tokens, settings.pdf_chunk_max_tokens)
 
-    def chunk(document: Document) -> Sequence[Chunk]:
+    def chunk(document: Document) -> Iterator[Chunk]:
         limits = rows if document.place_kind is PlaceKind.ROW else prose
         return chunk_document(document, limits, tokenizer, index_key=index_key)
 

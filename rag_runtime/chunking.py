@@ -59,14 +59,11 @@ class _Piece:
     marks: tuple[Mark, ...] = ()
 
 
-def chunk_document(
-    document: Document, limits: ChunkLimits, tokenizer: Tokenizer, *, index_key: str
-) -> tuple[Chunk, ...]:
-    """Cut a document; `index_key` names model and index, so that equal ids mean equal points."""
+def chunk_document(document: Document, limits: ChunkLimits, tokenizer: Tokenizer, *, index_key: str) -> Iterator[Chunk]:
+    """Cut a document, as far as chunks are asked for; `index_key` names model and index: equal ids are equal points."""
     cut = _cut_rows if document.place_kind is PlaceKind.ROW else _cut_prose
-    pieces = cut(document.passages, _Cutter(limits, tokenizer))
-    return tuple(
-        Chunk(
+    for ordinal, piece in enumerate(cut(document.passages, _Cutter(limits, tokenizer))):
+        yield Chunk(
             id=_chunk_id(document, ordinal, index_key),
             document_id=document.id,
             source=document.source,
@@ -77,8 +74,6 @@ def chunk_document(
             marks=piece.marks,
             metadata=document.metadata,
         )
-        for ordinal, piece in enumerate(pieces)
-    )
 
 
 def _chunk_id(document: Document, ordinal: int, index_key: str) -> str:
@@ -104,10 +99,10 @@ def _marks(passages: Sequence[Passage], starts: Sequence[int], start: int, end: 
 
 def _cut_rows(passages: Sequence[Passage], cutter: _Cutter) -> Iterator[_Piece]:
     rows = [row for row in passages if row.text.strip()]
-    # One more for each: the line break that joins it to the next.
-    sizes = [cutter.size(row.text) + 1 for row in rows]
+    sizes: list[int] = []
     first = 0
     while first < len(rows):
+        _measure(rows, sizes, first, cutter)
         if sizes[first] - 1 > cutter.limits.maximum:
             yield from _cut_long_row(rows[first], cutter)
             first += 1
@@ -117,6 +112,15 @@ def _cut_rows(passages: Sequence[Passage], cutter: _Cutter) -> Iterator[_Piece]:
             last -= 1
         yield _row_group(rows[first:last])
         first = last
+
+
+def _measure(rows: Sequence[Passage], sizes: list[int], first: int, cutter: _Cutter) -> None:
+    """Add to `sizes` those of the rows from `first` on, until no group that begins there could hold more."""
+    total = sum(sizes[first:])
+    while len(sizes) < len(rows) and total <= cutter.limits.maximum:
+        # One more for the line break that joins it to the next.
+        sizes.append(cutter.size(rows[len(sizes)].text) + 1)
+        total += sizes[-1]
 
 
 def _last_row(sizes: Sequence[int], first: int, limits: ChunkLimits) -> int:

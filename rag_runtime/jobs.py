@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from weakref import WeakValueDictionary
 
 import structlog
@@ -45,7 +46,7 @@ class JobRunner:
         self,
         store: ChunkStore,
         embedder: Embedder,
-        chunk: Callable[[Document], Sequence[Chunk]],
+        chunk: Callable[[Document], Iterator[Chunk]],
         options: JobOptions,
         *,
         clock: Callable[[], float] = time.time,
@@ -231,19 +232,18 @@ class JobRunner:
         published = await self._store.published_version(document.id)
         if published and published[0] == document.content_hash:
             return published[1]
-        chunks = await asyncio.to_thread(self._chunk, document)
-        if not chunks:
-            return 0
-        for begin in range(0, len(chunks), self._options.batch_size):
-            step = chunks[begin : begin + self._options.batch_size]
+        chunks, staged = self._chunk(document), 0
+        # Cut in steps too: nothing can end a thread, and a large text takes a minute.
+        while step := await asyncio.to_thread(lambda: list(islice(chunks, self._options.batch_size))):
             vectors = await self._embedder.embed_documents([chunk.text for chunk in step])
             await self._store.stage([EmbeddedChunk(c, v) for c, v in zip(step, vectors, strict=True)])
-            progress(begin + len(step))
-        if await self._store.get_document(document.id) is None:
+            staged += len(step)
+            progress(staged)
+        if not staged or await self._store.get_document(document.id) is None:
             return 0
         count = await self._store.publish(document.id, document.content_hash)
-        if count != len(chunks):
-            raise StoreUnavailable(f"{count} of {len(chunks)} chunks of {document.id} are in the store: trying again")
+        if count != staged:
+            raise StoreUnavailable(f"{count} of {staged} chunks of {document.id} are in the store: trying again")
         return count
 
 

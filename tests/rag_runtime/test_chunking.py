@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,7 +27,7 @@ def document(*texts: str, kind: PlaceKind | None = None, content_hash: str = "h"
 
 
 def cut(a_document: Document, limits: ChunkLimits = LIMITS, tokenizer: Tokenizer = WORDS) -> tuple[Chunk, ...]:
-    return chunk_document(a_document, limits, tokenizer, index_key="index")
+    return tuple(chunk_document(a_document, limits, tokenizer, index_key="index"))
 
 
 def ink(text: str) -> str:
@@ -134,3 +135,20 @@ def test_an_id_changes_with_all_that_makes_another_point() -> None:
 def test_limits_that_nothing_could_keep_are_refused(target: int, maximum: int) -> None:
     with pytest.raises(ValueError, match="tokens"):
         ChunkLimits(target, maximum)
+
+
+@pytest.mark.parametrize("kind", [None, PlaceKind.ROW], ids=["prose", "rows"])
+def test_a_large_document_is_cut_only_as_far_as_it_is_asked_for(kind: PlaceKind | None) -> None:
+    """Else a service that is told to end would wait for a minute of cutting, which nothing can stop."""
+    measured = 0
+
+    class Counting(WordTokenizer):
+        def spans(self, text: str) -> Sequence[tuple[int, int]]:
+            nonlocal measured
+            measured += len(text)
+            return super().spans(text)
+
+    whole = document(*["wing flow wing flow"] * 50_000, kind=kind)
+    first = next(chunk_document(whole, LIMITS, Counting(), index_key="index"))
+    assert first.text.startswith("wing flow")
+    assert measured < 200_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -26,7 +26,7 @@ def job(*ids: str, created_at: float = 0.0, owner: str = "", lease_until: float 
     return Job("-".join(ids or ("a",)), created_at, files, owner=owner, lease_until=lease_until)
 
 
-def chunk(whole: Document) -> Sequence[Chunk]:
+def chunk(whole: Document) -> Iterator[Chunk]:
     return chunk_document(whole, ChunkLimits(32, 32), WordTokenizer(), index_key="test")
 
 

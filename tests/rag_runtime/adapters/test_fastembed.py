@@ -137,6 +137,6 @@ def test_no_chunk_has_more_of_the_model_s_own_tokens_than_allowed(embedder: Fast
     if not text.strip():
         return
     document = from_text(f"x{text}", source="s", document_id=DocumentId("d")).document
-    chunks = chunk_document(document, limits, embedder.tokenizer, index_key="i")
+    chunks = list(chunk_document(document, limits, embedder.tokenizer, index_key="i"))
     assert all(len(embedder.tokenizer.spans(chunk.text)) <= limits.maximum for chunk in chunks)
     assert "".join("".join(c.text.split()) for c in chunks) == "".join(document.passages[0].text.split())
