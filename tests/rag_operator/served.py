@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -124,9 +124,9 @@ class Served:
         self.wait_for(pipeline, "Ready", "True", "Reconciled")
 
     @contextmanager
-    def operator(self, name: str = "operator", **environ: str) -> Iterator[Operator]:
-        """An operator for the block; `name` is that of its pod."""
-        process = Operator(self, name, environ)
+    def operator(self, name: str = "operator", *, also: Sequence[str] = (), **environ: str) -> Iterator[Operator]:
+        """An operator for the block; `name` is that of its pod, `also` are more namespaces for it to serve."""
+        process = Operator(self, name, environ, also)
         process.start()
         self.started.append(process)
         try:
@@ -142,6 +142,7 @@ class Operator:
     served: Served
     name: str
     environ: dict[str, str]
+    also: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -158,7 +159,8 @@ class Operator:
             **self.environ,
         }
         namespace = self.served.namespace
-        flags = [f"--namespace={namespace}", f"--lease-namespace={namespace}", "--health-port=0"]
+        flags = [f"--namespace={each}" for each in (*self.also, namespace)]
+        flags += [f"--lease-namespace={namespace}", "--health-port=0"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "rag_operator", "run", *flags], env=environ, stdout=log, stderr=log

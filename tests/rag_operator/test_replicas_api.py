@@ -92,3 +92,14 @@ def test_a_leader_that_was_frozen_does_not_come_back_as_one(served: Served) -> N
         assert leader.process.wait(timeout=20) == 1
         assert holder(served) == other.name
         leader.start()
+
+
+def test_a_namespace_that_was_deleted_keeps_the_operator_from_no_other(served: Served) -> None:
+    """Its Role went with it. The one that is left is served by a new process too, and watched."""
+    with served.operator("bereft", also=["gone"]) as operator:
+        wait_until(partial(has_led, operator, 1), seconds=40)
+        served.pipeline("left")
+        wait_until(lambda: len(served.children("left")) == CHILDREN)
+        served.kubectl("delete", "service", "left")
+        wait_until(lambda: served.get("service", "left"))
+        assert any(line.get("namespace") == "gone" for line in operator.said())
