@@ -39,6 +39,7 @@ class Guard:
     def __init__(self, limits: GuardLimits | None = None) -> None:
         self._limits = limits or GuardLimits()
         self._idle: list[_Child] = []
+        self._busy: set[_Child] = set()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -50,18 +51,30 @@ class Guard:
             return self._parse(name, data)
 
     def _parse(self, name: str, data: bytes) -> Parsed:
-        child = self._idle_child() or _started(self._limits)
+        child = self._taken()
         try:
             return child.parse(name, data)
         finally:
             self._keep(child)
 
     def close(self) -> None:
+        """End the children, those that read too: nobody waits for what they read any more."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
+            for child in self._busy:
+                child.kill()
         for child in idle:
             child.end()
+
+    def _taken(self) -> _Child:
+        child = self._idle_child() or _started(self._limits)
+        with self._lock:
+            self._busy.add(child)
+            if not self._closed:
+                return child
+        self._keep(child)
+        raise Overloaded("this replica is stopping: send the documents again")
 
     def _idle_child(self) -> _Child | None:
         while True:
@@ -75,6 +88,7 @@ class Guard:
 
     def _keep(self, child: _Child) -> None:
         with self._lock:
+            self._busy.discard(child)
             if child.reusable and not self._closed:
                 self._idle.append(child)
                 return
@@ -126,8 +140,11 @@ class _Child:
             raise DocumentUnreadable(str(answer["unreadable"]))
         return _to_parsed(answer)
 
-    def end(self) -> None:
+    def kill(self) -> None:
         self._process.kill()
+
+    def end(self) -> None:
+        self.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:

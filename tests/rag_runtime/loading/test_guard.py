@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_runtime.errors import DocumentUnreadable
+from rag_runtime.errors import DocumentUnreadable, Overloaded
 from rag_runtime.loading import FORMATS, parse_here
 from rag_runtime.loading.guard import Guard, GuardLimits
 from tests.docxs import docx, paragraph
@@ -146,6 +146,19 @@ def test_a_child_that_is_killed_again_is_said_so(guard: Guard) -> None:
             time.sleep(0.05)
     with pytest.raises(DocumentUnreadable, match="killed twice"):
         reading.result()
+
+
+def test_a_file_that_is_read_when_the_guard_is_closed_is_given_up_at_once() -> None:
+    guard, before = Guard(), children()
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(guard.parse, "csv", b"a,b\n" + b"1,2\n" * 990_000 * 3)
+        while not children() - before:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        guard.close()
+        with pytest.raises(Overloaded, match="stopping"):
+            reading.result(timeout=2)
+    assert children() - before == set()
 
 
 def test_a_child_ends_soon_after_its_parent_even_in_the_middle_of_a_file() -> None:
