@@ -23,7 +23,8 @@ CHECK_TIMEOUT_SECONDS = 10.0
 # While something is down, it is looked at more often than in good times.
 ANXIOUS_SECONDS = 2.0
 SHORTEST_PAUSE_SECONDS = 0.5
-MIN_FREE_DISK_BYTES = 100 * 1024 * 1024
+# What the embedded store keeps in reserve: below it nothing more is stored.
+MIN_FREE_DISK_BYTES = 128 * 1024 * 1024
 
 Probe = Callable[[], Awaitable[None]]
 
@@ -109,7 +110,7 @@ def probes(runtime: Runtime, *, data_dir: Path, memory_threshold_mb: int) -> dic
 
     async def disk() -> None:
         if await asyncio.to_thread(_free_bytes, data_dir) < MIN_FREE_DISK_BYTES:
-            raise Failing("less than 100 MB are free under DATA_DIR")
+            raise Failing("less than 128 MB are free under DATA_DIR")
 
     return {"database": database, "embeddings": embeddings, "llm": llm, "memory": memory, "disk": disk}
 
