@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -141,10 +141,13 @@ def _covered(weights: Mapping[str, float], forms: Mapping[str, frozenset[str]], 
 
 
 def _forms(asked: Iterable[str], vocabulary: frozenset[str]) -> dict[str, frozenset[str]]:
-    """For each word that is asked for, the other forms of it that occur."""
+    """For each word that is asked for, the other forms of it that occur, where there are any."""
+    by_stem: defaultdict[str, list[str]] = defaultdict(list)
+    for other in vocabulary:
+        by_stem[other[:STEM_LETTERS]].append(other)
     long = [word for word in asked if len(word) >= STEM_LETTERS]
-    near = {word: [other for other in vocabulary if other.startswith(word[:STEM_LETTERS])] for word in long}
-    return {word: frozenset(other for other in near[word] if _is_form(word, other)) for word in long}
+    near = {word: frozenset(o for o in by_stem.get(word[:STEM_LETTERS], ()) if _is_form(word, o)) for word in long}
+    return {word: others for word, others in near.items() if others}
 
 
 def _is_form(word: str, other: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from rag_runtime.quoting import best_quote, ranked_quotes, spans, to_citation
 from tests.rag_runtime.hits import pages, plain, rows
 
@@ -61,3 +63,11 @@ def test_a_text_that_shares_no_word_is_quoted_from_its_beginning() -> None:
 
 def test_a_question_without_words_has_no_quotes() -> None:
     assert ranked_quotes("?!", [plain("Some text.")]) == []
+
+
+def test_a_question_as_long_as_allowed_holds_the_others_up_for_a_moment_only() -> None:
+    asked = " ".join(f"word{n:05d}" for n in range(6500))
+    found = [plain(" ".join(f"{'abcdefghij'[n % 10]}ther{n}{m}" for m in range(150))) for n in range(30)]
+    began = time.perf_counter()
+    ranked_quotes(asked, found)
+    assert time.perf_counter() - began < 0.5
