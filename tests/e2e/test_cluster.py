@@ -17,6 +17,7 @@ import pytest
 
 from tests.cluster import Cluster, Image, builders, cgroups, end_cluster, keep_cluster, needs, oci, open_cluster, paths
 from tests.cluster.addresses import host_interface
+from tests.e2e.ctrl_c import HEARS_CTRL_C
 
 pytestmark = [
     pytest.mark.e2e,
@@ -180,7 +181,7 @@ def test_nothing_is_left_when_the_owner_is_ended(number: signal.Signals) -> None
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_cluster_that_was_cut_off_before_it_was_ready_is_not_kept(number: signal.Signals) -> None:
     """Half a cluster, found by the next one who asks for it, would be taken for a whole one."""
-    command = [sys.executable, "-m", "tests.cluster", "up", SECOND]
+    command = [*HEARS_CTRL_C, sys.executable, "-m", "tests.cluster", "up", SECOND]
     with subprocess.Popen(command, cwd=paths.REPOSITORY, stderr=subprocess.DEVNULL) as process:
         assert eventually((paths.clusters_folder() / SECOND / "keeper.pid").exists)
         process.send_signal(number)
@@ -193,7 +194,7 @@ def owner(name: str) -> Iterator[subprocess.Popen[str]]:
     """Another Python that has opened a cluster, and does nothing else."""
     program = f"from tests.cluster import open_cluster as o\nwith o({name!r}) as c: print('up', flush=True); input()"
     with subprocess.Popen(
-        [sys.executable, "-c", program],
+        [*HEARS_CTRL_C, sys.executable, "-c", program],
         cwd=paths.REPOSITORY,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -13,6 +13,7 @@ from typing import IO, cast
 import pytest
 
 from tests.cluster import ClusterError, Image, control_plane, paths
+from tests.e2e.ctrl_c import HEARS_CTRL_C
 
 pytestmark = pytest.mark.api
 
@@ -47,7 +48,7 @@ def test_images_have_nowhere_to_go() -> None:
 def test_it_ends_with_its_owner(number: signal.Signals) -> None:
     program = "from tests.cluster import control_plane as c\nwith c() as p: print(p.kubeconfig, flush=True); input()"
     with subprocess.Popen(
-        [sys.executable, "-c", program],
+        [*HEARS_CTRL_C, sys.executable, "-c", program],
         cwd=paths.REPOSITORY,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.cluster import Cluster
+from tests.e2e.ctrl_c import HEARS_CTRL_C
 from tests.e2e.installed import ROOT, wait_for
 
 pytestmark = pytest.mark.e2e
@@ -74,7 +75,8 @@ def test_make_run_serves_alone(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "PORT": str(port), "DATA_DIR": str(tmp_path / "data")}
-    with subprocess.Popen(["bash", "-c", RUN], cwd=ROOT, env=environment, start_new_session=True) as process:
+    command = [*HEARS_CTRL_C, "bash", "-c", RUN]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True) as process:
         try:
             wait_for("the runtime to be ready", lambda: is_ready(port), seconds=60)
         finally:
