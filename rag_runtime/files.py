@@ -22,7 +22,13 @@ class FileLoader:
     def load(self, upload: Upload, document_id: DocumentId) -> Loaded:
         data = upload.read()
         if upload.is_text:
-            return from_text(data.decode(), source=upload.source, document_id=document_id, metadata=upload.metadata)
+            return from_text(
+                data.decode(),
+                source=upload.source,
+                document_id=document_id,
+                metadata=upload.metadata,
+                parse=self._guard.parse,
+            )
         return load(
             data,
             source=upload.source,

@@ -81,6 +81,9 @@ _HTML_MARK = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.{0,500}?-->\s*)?<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
 
+# Read in some milliseconds.
+_SMALL_BYTES = 256 * 1024
+
 _NO_METADATA: Metadata = MappingProxyType({})
 
 
@@ -102,9 +105,9 @@ def load(
         raise RequestError(f"{source} is empty: send a file that holds something")
     name = format_of(data, source=source, media_type=media_type)
     if name == "text":
-        # Decoding needs no guard, and four bytes are a character at least.
+        # Four bytes are a character at least.
         _refuse_long_text(len(data) // 4, source)
-        parse = parse_here
+        parse = _reader_of_text(data, parse)
     charset = _CHARSET.search(media_type or "")
     if charset and name in _OF_CHARACTERS:
         data = _as_declared(data, charset.group(1))
@@ -112,12 +115,20 @@ def load(
     return Loaded(_document(parsed, name, source, document_id, metadata), parsed.warnings)
 
 
-def from_text(content: str, *, source: str, document_id: DocumentId, metadata: Metadata = _NO_METADATA) -> Loaded:
+def from_text(
+    content: str,
+    *,
+    source: str,
+    document_id: DocumentId,
+    metadata: Metadata = _NO_METADATA,
+    parse: Parse = parse_here,
+) -> Loaded:
     """A document of text that came as such: it is text, whatever its source is called."""
     if not content or content.isspace():
         raise RequestError(f"{source} holds no text: send some")
     _refuse_long_text(len(content), source)
-    parsed = _named(source, parse_here, "text", content.replace("\0", " ").encode("utf-8", "replace"))
+    data = content.replace("\0", " ").encode("utf-8", "replace")
+    parsed = _named(source, _reader_of_text(data, parse), "text", data)
     return Loaded(_document(parsed, "text", source, document_id, metadata), parsed.warnings)
 
 
@@ -154,6 +165,11 @@ def _as_declared(data: bytes, charset: str) -> bytes:
     except DocumentUnreadable:
         return data
     return data if warnings else codecs.BOM_UTF8 + text.encode()
+
+
+def _reader_of_text(data: bytes, parse: Parse) -> Parse:
+    """Text needs no guard, but a large one is read in another process: each step holds the interpreter up."""
+    return parse_here if len(data) <= _SMALL_BYTES else parse
 
 
 def _named(source: str, parse: Parse, name: str, data: bytes) -> Parsed:

@@ -29,7 +29,7 @@ def main() -> None:
         name, size = line.split()
         data = requests.read(int(size))
         _allow_processor(processor_seconds)
-        body = json.dumps(_answer(name.decode(), data)).encode()
+        body = json.dumps(_answer(name.decode(), data), ensure_ascii=False).encode()
         answers.write(b"%d\n" % len(body))
         answers.write(body)
         answers.flush()

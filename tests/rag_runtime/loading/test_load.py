@@ -4,7 +4,7 @@ import pytest
 
 from rag_runtime.domain import DocumentId, Loaded, Metadata
 from rag_runtime.errors import DocumentUnreadable, RequestError, TooLarge, UnsupportedType
-from rag_runtime.loading import format_of, from_text, load, parsed
+from rag_runtime.loading import format_of, from_text, load, parse_here, parsed
 from tests.docxs import docx
 from tests.pdfs import pdf
 
@@ -132,3 +132,18 @@ def test_more_text_than_a_document_may_hold_is_refused(monkeypatch: pytest.Monke
         text("x" * 11)
     with pytest.raises(DocumentUnreadable, match="more than 10 characters"):
         load(b"column\nvalue\n", source="a.csv", document_id=ID)
+
+
+@pytest.mark.parametrize(("characters", "elsewhere"), [(1000, False), (1_000_000, True)])
+def test_a_large_text_is_read_where_it_holds_nobody_up(characters: int, elsewhere: bool) -> None:
+    read: list[str] = []
+
+    def parse(name: str, data: bytes) -> parsed.Parsed:
+        read.append(name)
+        return parse_here(name, data)
+
+    content = "word " * (characters // 5)
+    sent = from_text(content, source="note", document_id=ID, parse=parse)
+    loaded = load(content.encode(), source="note.txt", document_id=ID, parse=parse)
+    assert read == (["text", "text"] if elsewhere else [])
+    assert sent.document.passages == loaded.document.passages
