@@ -105,7 +105,9 @@ def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
             )
         )
     limiter = RateLimiter(settings.rate_limit_requests, settings.rate_limit_window)
-    stack.append(Middleware(Gate, keys=_keys(settings), limiter=limiter, metrics=metrics))
+    stack.append(
+        Middleware(Gate, keys=_keys(settings), limiter=limiter, metrics=metrics, origins=settings.cors_origins)
+    )
     stack.append(Middleware(BodyLimit, upload_bytes=settings.max_upload_bytes))
     return stack
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections.abc import Collection
 from uuid import uuid4
 
 import structlog
@@ -99,9 +100,11 @@ class Gate:
         keys: KeyRing | None,
         limiter: RateLimiter,
         metrics: Metrics,
+        origins: Collection[str] = (),
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
         self._app = app
+        self._origins = origins
         self._keys = keys
         self._limiter = limiter
         self._metrics = metrics
@@ -123,6 +126,8 @@ class Gate:
         elif key is None:
             problem = plain_problem(401, "a valid key is needed: Authorization: Bearer KEY, or X-API-Key: KEY")
             await refuse(scope, receive, send, problem, WWW_Authenticate="Bearer")
+        elif key is ANONYMOUS_ADMIN and self._is_from_elsewhere(scope):
+            await refuse(scope, receive, send, plain_problem(403, "this origin is not one of CORS_ORIGINS"))
         elif not key.may(wanted_permissions(scope["method"], scope["path"])):
             await refuse(scope, receive, send, plain_problem(403, "this key has no scope for that"))
         elif self._in_flight >= self._max_in_flight:
@@ -135,6 +140,14 @@ class Gate:
             return ANONYMOUS_ADMIN
         presented = presented_key(scope["headers"])
         return self._keys.find(presented) if presented else None
+
+    def _is_from_elsewhere(self, scope: Scope) -> bool:
+        """Whether some other site's page sends it: browsers ask nobody before they send a form, also to loopback."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if not origin or origin in self._origins or "*" in self._origins:
+            return False
+        return origin.partition("://")[2] != headers.get(b"host", b"").decode("latin-1")
 
     async def _let_in(self, key: Key, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["caller"] = key

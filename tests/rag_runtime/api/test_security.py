@@ -173,3 +173,23 @@ def test_keys_that_are_required_must_be_there(tmp_path: Path) -> None:
 
 def test_what_is_not_listed_is_for_admins() -> None:
     assert wanted_permissions("POST", "/v1/admin/snapshots") == frozenset({Permission.ADMIN})
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 200),
+        ("http://runtime", 200),
+        ("https://app.example", 200),
+        ("https://evil.example", 403),
+        ("http://runtime.evil.example", 403),
+        ("null", 403),
+    ],
+)
+async def test_without_keys_no_other_site_can_have_a_browser_send_a_form(origin: str | None, status: int) -> None:
+    """Which needs no leave of the service, loopback or not, and would put that site's text among the documents."""
+    headers = {"Origin": origin} if origin else {}
+    async with running({"cors_origins": ("https://app.example",)}) as service:
+        files = [("files", ("a.txt", b"Dogs stay below deck."))]
+        response = await service.client.post("/v1/documents?wait=true", files=files, headers=headers)
+    assert response.status_code == status
