@@ -140,7 +140,7 @@ def build_service(settings: Settings, metrics: Metrics, ports: Ports) -> Service
     spec = index_spec(settings, model)
     embedder = MeasuredEmbedder(model, _observer(metrics, "embedder", debug=settings.embedding_debug))
     store = MeasuredStore(
-        ports.store or _store(settings, spec), _observer(metrics, "store", debug=settings.qdrant_debug)
+        ports.store or _store(settings, spec, metrics), _observer(metrics, "store", debug=settings.qdrant_debug)
     )
     generator = ports.generator or _generator(settings)
     measured = MeasuredGenerator(generator, metrics.stage) if generator else None
@@ -241,7 +241,7 @@ def _embedder(settings: Settings) -> Embedder:
     return embedder
 
 
-def _store(settings: Settings, spec: IndexSpec) -> ChunkStore:
+def _store(settings: Settings, spec: IndexSpec, metrics: Metrics) -> ChunkStore:
     """Imported here, as each brings a library that the other mode can do without."""
     if settings.qdrant_url is None:
         from rag_runtime.adapters.qdrant_edge import QdrantEdge  # noqa: PLC0415
@@ -260,6 +260,7 @@ def _store(settings: Settings, spec: IndexSpec) -> ChunkStore:
         backoff_base=settings.qdrant_upsert_backoff_base,
         owner=settings.collection_owner,
         adopt=settings.collection_adopt,
+        on_retry=metrics.upsert_retried,
     )
 
 

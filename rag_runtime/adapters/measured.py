@@ -48,7 +48,7 @@ class MeasuredEmbedder:
             return await self._inner.embed_documents(texts)
 
     async def embed_query(self, text: str) -> Vectors:
-        with _timed(self._observe, "embed_query"):
+        with _timed(self._observe, "embed"):
             return await self._inner.embed_query(text)
 
 

@@ -45,13 +45,15 @@ class QdrantServer:
         owner: str = "",
         adopt: bool = False,
         tuning: Tuning | None = None,
+        on_retry: Callable[[], None] = lambda: None,
     ) -> None:
         self._spec = spec
         self._stamp = indexes.stamp_for(spec, owner=owner)
         self._adopt = adopt
         self._tuning = tuning or Tuning()
         self._max_points = max_points_per_upsert
-        self._connection = Connection(Address(url, api_key, timeout, prefer_grpc), Patience(retries, backoff_base))
+        patience = Patience(retries, backoff_base, on_retry)
+        self._connection = Connection(Address(url, api_key, timeout, prefer_grpc), patience)
         self._client = self._connection.client
         self._records = Records(self._connection, spec.name)
         self._upserts = asyncio.Semaphore(_UPSERTS_AT_ONCE)

@@ -34,6 +34,11 @@ class Metrics:
         self._stages = self._histogram("rag_stage_duration_seconds", "Seconds in one stage", SECONDS, "stage")
         self._degraded = self._counter("rag_degraded_answers", "Answers quoted as the model failed", "reason")
         self._limited = self._counter("rag_rate_limited_requests", "Requests refused for their rate")
+        self._hits = self._counter("rag_cache_hits", "Questions answered from the cache")
+        self._misses = self._counter("rag_cache_misses", "Questions that the cache did not hold")
+        self._retries = self._counter("rag_upsert_retries", "Writes to the store that were tried again")
+        self._feedback = self._counter("rag_feedback", "Ratings of answers by users", "rating")
+        self._tokens = self._counter("rag_tokens", "Tokens of the language model, as it counts them", "direction")
         ProcessCollector(registry=self.registry)
 
     def request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
@@ -60,6 +65,23 @@ class Metrics:
 
     def rate_limited(self) -> None:
         self._limited.inc()
+
+    def cache_hit(self) -> None:
+        self._hits.inc()
+
+    def cache_miss(self) -> None:
+        self._misses.inc()
+
+    def upsert_retried(self) -> None:
+        self._retries.inc()
+
+    def feedback(self, rating: str) -> None:
+        """`rating` must come from a closed set."""
+        self._feedback.labels(rating).inc()
+
+    def tokens(self, sent: int, received: int) -> None:
+        self._tokens.labels("in").inc(sent)
+        self._tokens.labels("out").inc(received)
 
     def exposition(self) -> Response:
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)

@@ -34,6 +34,7 @@ class Patience:
 
     retries: int = 5
     backoff_base: float = 1.0
+    on_retry: Callable[[], None] = lambda: None
 
     def pause(self, attempt: int, *, at_least: float) -> float:
         """Seconds to wait after the failed `attempt` (from 0); up to half is left to chance, so that many spread."""
@@ -70,6 +71,7 @@ class Connection:
                 failure = fault(error, doing=doing, where=self._where)
                 if not failure.passing or attempt >= patience.retries:
                     raise failure.error from error
+            patience.on_retry()
             await asyncio.sleep(patience.pause(attempt, at_least=failure.after))
             attempt += 1
 

@@ -111,6 +111,17 @@ async def test_a_write_is_given_up_after_the_retries(store: QdrantServer, script
     assert len(script.seen) == 4
 
 
+async def test_each_retry_of_a_write_is_counted(script: Scripted) -> None:
+    retried: list[None] = []
+    store = QdrantServer(
+        spec(), script.url, timeout=1, retries=3, backoff_base=0.01, on_retry=lambda: retried.append(None)
+    )
+    script.will(503, 429)
+    await store.stage(embedded())
+    await store.close()
+    assert len(retried) == 2
+
+
 async def test_retry_after_is_waited_for(store: QdrantServer, script: Scripted) -> None:
     script.will(429, retry_after="1")
     began = time.monotonic()
