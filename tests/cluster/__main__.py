@@ -22,8 +22,8 @@ def down(options: argparse.Namespace) -> None:
 
 
 def status(_: argparse.Namespace) -> None:
-    for lock in sorted(paths.clusters_folder().glob("*.running")):
-        state = opening.named(lock.stem)
+    for told in sorted(paths.clusters_folder().glob("*/state.json")):
+        state = opening.named(told.parent.name)
         if state.is_kept():
             print(f"{state.name}: up, {opening.attach(state).kubeconfig}")
         elif state.is_running():

@@ -6,12 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster import cgroups, locks, paths
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import step
+from tests.cluster.waiting import POLL_SECONDS
 
 END_TIMEOUT_SECONDS = 60
 
@@ -28,13 +30,13 @@ class State:
 
     @property
     def running(self) -> Path:
-        """The lock that the keeper holds as long as the cluster runs."""
-        return paths.clusters_folder() / f"{self.name}.running"
+        """The lock that the keeper holds as long as the cluster runs. Link and control group are the machine's."""
+        return locks.machine_wide(f"{self.name}.running")
 
     @property
     def in_use(self) -> Path:
         """The lock of whoever uses the cluster."""
-        return paths.clusters_folder() / f"{self.name}.in-use"
+        return locks.machine_wide(f"{self.name}.in-use")
 
     def write(self, known: dict[str, object]) -> None:
         (self.folder / "state.json").write_text(json.dumps(known))
@@ -49,10 +51,16 @@ class State:
     def is_kept(self) -> bool:
         return self.is_running() and (self.folder / "kept").exists()
 
-    def wait_for_end(self) -> None:
-        """A cluster whose owner has just died needs a moment."""
-        with locks.held(self.running):
-            pass
+    def wait_for_end(self, timeout_seconds: float = END_TIMEOUT_SECONDS) -> None:
+        """A cluster whose owner has just died needs a moment; one that somebody else keeps would need for ever."""
+        deadline = time.monotonic() + timeout_seconds
+        while self.is_running():
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"a cluster {self.name} already runs on this machine, and not from {paths.clusters_folder()}: "
+                    "choose another name, or end it as whoever keeps it"
+                )
+            time.sleep(POLL_SECONDS)
 
     def clear(self) -> None:
         """Remove what a keeper that was killed could not; its processes, links and mounts went with the namespaces."""

@@ -8,7 +8,7 @@ from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from tests.cluster import addresses, binaries, cgroups, loading, locks, manifests, needs, node, paths, pki
+from tests.cluster import addresses, binaries, cgroups, loading, locks, manifests, needs, node, pki
 from tests.cluster.addresses import Addresses
 from tests.cluster.api import Api
 from tests.cluster.backends import Backend
@@ -32,7 +32,7 @@ def start(state: State, *, audit: bool) -> tuple[Cluster, Keeper]:
     needs.require_kernel()
     built = binaries.ensure_binaries()
     pause = loading.pause_archive()
-    with step(f"starting the cluster {state.name}"), locks.held(paths.clusters_folder() / "addresses.lock"):
+    with step(f"starting the cluster {state.name}"), locks.held(locks.machine_wide("addresses")):
         try:
             made = _make_node(state, built, audit=audit)
             keeper = Keeper.start(state, _keeper_plan(made))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -11,8 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.cluster import locks
+from tests.cluster.errors import ClusterError
 from tests.cluster.keeper import SUPERVISE
+from tests.cluster.keeping import State
 from tests.cluster.ports import free_ports
 
 SHELL = "/bin/sh"
@@ -66,6 +71,46 @@ def test_a_lock_is_seen_from_outside_without_taking_it(tmp_path: Path) -> None:
         assert locks.is_held(tmp_path / "lock")
     assert not locks.is_held(tmp_path / "lock")
     assert not locks.is_held(tmp_path / "never-there")
+
+
+def test_a_lock_in_a_folder_of_all_is_one_for_every_user(tmp_path: Path) -> None:
+    """The first to come makes the file, whatever it usually keeps from others; for the rest, reading it is enough."""
+    before = os.umask(0o077)
+    try:
+        with locks.held(tmp_path / "lock"):
+            assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(before)
+    (tmp_path / "lock").chmod(0o444)
+    assert not locks.is_held(tmp_path / "lock")
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"), locks.held(tmp_path / "lock"):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(("mode", "chosen"), [(0o777, True), (0o755, False)])
+def test_all_users_agree_on_the_folder_of_locks(tmp_path: Path, mode: int, chosen: bool) -> None:
+    tmp_path.chmod(mode)
+    assert (locks.machine_wide("demo", tmp_path).parent == tmp_path) is chosen
+
+
+def test_the_lock_of_a_cluster_is_the_machines_and_not_the_caches(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here = State("demo")
+    known = (here.folder, here.running, here.in_use)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert (here.folder != known[0], here.running, here.in_use) == (True, *known[1:])
+
+
+def test_a_cluster_that_another_keeps_is_named_after_a_while(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(State, "running", tmp_path / "lock")
+    with locks.held(tmp_path / "lock"), pytest.raises(ClusterError, match="demo already runs on this machine"):
+        State("demo").wait_for_end(timeout_seconds=0)
 
 
 def test_free_ports_differ() -> None:
