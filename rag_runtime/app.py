@@ -22,7 +22,7 @@ from rag_runtime.adapters.fastembed import BM25
 from rag_runtime.adapters.indexes import index_name
 from rag_runtime.adapters.measured import MeasuredEmbedder, MeasuredGenerator, MeasuredStore, Observe
 from rag_runtime.answer import Answerer
-from rag_runtime.api import errors, health, routes
+from rag_runtime.api import debug, errors, health, memory, routes
 from rag_runtime.api.gate import Gate, RequestContext
 from rag_runtime.api.limits import BodyLimit, RateLimiter
 from rag_runtime.api.metrics import Metrics
@@ -75,6 +75,7 @@ def create_app(
     errors.install(app, on_store_failure=monitor.poke)
     app.include_router(routes.router)
     app.include_router(health.build_router(runtime, monitor))
+    app.include_router(debug.build_router(runtime, settings))
     _add_pages(app, metrics if settings.metrics_enabled else None)
     return app
 
@@ -172,7 +173,17 @@ def build_service(settings: Settings, metrics: Metrics, ports: Ports) -> Service
     )
     loader = FileLoader()
     ingester = Ingester(store, loader, runner, accepts=_has_memory(settings.memory_threshold_mb))
-    return Service(embedder, store, measured, runner, ingester, retriever, answerer, _closer(loader, generator, model))
+    return Service(
+        embedder,
+        store,
+        measured,
+        runner,
+        ingester,
+        retriever,
+        answerer,
+        _closer(loader, generator, model),
+        model_bytes=getattr(model, "sizes", {}),
+    )
 
 
 def index_spec(settings: Settings, embedder: Embedder) -> IndexSpec:
@@ -293,7 +304,7 @@ def _observer(metrics: Metrics, name: str, *, debug: bool) -> Observe:
 
 def _has_memory(threshold_mb: int) -> Callable[[], None]:
     def check() -> None:
-        if health.is_over_memory(threshold_mb):
+        if memory.is_over(threshold_mb):
             raise Overloaded(
                 f"this replica uses more than MEMORY_THRESHOLD_MB={threshold_mb}: send the documents later"
             )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -35,6 +35,7 @@ class Service:
     retriever: Retriever
     answerer: Answerer
     close_others: Callable[[], Awaitable[None]]
+    model_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 class Runtime:

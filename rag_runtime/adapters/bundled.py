@@ -6,6 +6,7 @@ The graph has one node, which looks the tokens up; pooling is fastembed's, as fo
 from __future__ import annotations
 
 import atexit
+import functools
 import hashlib
 import json
 import shutil
@@ -64,6 +65,7 @@ def build_in(cache_dir: Path) -> Path:
     return target
 
 
+@functools.cache
 def _own_folder(cache_dir: Path) -> Path:
     try:
         own = Path(tempfile.mkdtemp(prefix="ragops-models-"))

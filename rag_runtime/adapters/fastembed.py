@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,7 @@ def load(models: Models) -> FastEmbedder:
         loader.load_sparse(models.sparse, models.language, models.cache_dir),
         late,
         identity=tuple(identity.items()),
+        sizes=loader.sizes(models),
         workers=models.workers or cpus.available(),
     )
 
@@ -123,9 +124,11 @@ class FastEmbedder:
         *,
         identity: tuple[tuple[str, str], ...],
         workers: int,
+        sizes: Mapping[str, int] | None = None,
     ) -> None:
         self._dense, self._sparse, self._late = dense, sparse, late
         self.identity = identity
+        self.sizes = sizes or {}
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="embed")
         self._tokenizer = ModelTokenizer(_tokenizer_of(dense))
         probe = self._query("probe")

@@ -22,7 +22,7 @@ from fastembed.sparse.bm25 import supported_languages
 from tokenizers import Tokenizer
 
 from rag_runtime.adapters import bundled
-from rag_runtime.adapters.fastembed import BM25
+from rag_runtime.adapters.fastembed import BM25, Models
 from rag_runtime.adapters.stopwords import stop_words
 from rag_runtime.errors import ModelUnavailable
 
@@ -100,6 +100,29 @@ def identity(name: str) -> str:
         return name
     with (Path(name) / "model.onnx").open("rb") as model:
         return f"{Path(name).name}@{hashlib.file_digest(model, 'sha256').hexdigest()[:16]}"
+
+
+def sizes(models: Models) -> dict[str, int]:
+    """Bytes of each model's weights on disk."""
+    named = {"dense": models.dense, "sparse": models.sparse, "colbert": models.late}
+    return {kind: _size(name, models.cache_dir) for kind, name in named.items() if name}
+
+
+def _size(name: str, cache_dir: Path) -> int:
+    if name == BM25:
+        return 0
+    if name == bundled.NAME:
+        folder = bundled.folder(cache_dir)
+    else:
+        folder = Path(name) if is_folder(name) else _cached(name, cache_dir)
+    return sum({path.resolve(): path.stat().st_size for path in folder.rglob("*.onnx*")}.values())
+
+
+def _cached(name: str, cache_dir: Path) -> Path:
+    """Where huggingface_hub keeps the model that fastembed fetches for a name."""
+    known = (model for kind in _KINDS for model in kind.list_supported_models() if model["model"] == name)
+    source = next((model["sources"].get("hf") for model in known), None)
+    return cache_dir / f"models--{(source or name).replace('/', '--')}"
 
 
 def _bm25(language: str) -> SparseTextEmbedding:

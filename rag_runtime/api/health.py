@@ -15,6 +15,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from rag_runtime.answer import Answerer
+from rag_runtime.api import memory as memory_held
 from rag_runtime.errors import RagError
 from rag_runtime.ports import Embedder, Generator
 from rag_runtime.service import Runtime
@@ -105,7 +106,7 @@ def probes(runtime: Runtime, *, data_dir: Path, memory_threshold_mb: int) -> dic
             await _llm(runtime.service.generator, runtime.service.answerer)
 
     async def memory() -> None:
-        if is_over_memory(memory_threshold_mb):
+        if memory_held.is_over(memory_threshold_mb):
             raise Failing(f"above MEMORY_THRESHOLD_MB={memory_threshold_mb}")
 
     async def disk() -> None:
@@ -127,19 +128,6 @@ async def _llm(generator: Generator, answerer: Answerer) -> None:
         await generator.check()
     elif answerer.last_call.error:
         raise Failing(answerer.last_call.error)
-
-
-def resident_bytes() -> int:
-    """Of this process; 0 where the system does not tell (it is Linux's way)."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError):
-        return 0
-    return pages * 4096
-
-
-def is_over_memory(threshold_mb: int) -> bool:
-    return bool(threshold_mb) and resident_bytes() > threshold_mb * 1024 * 1024
 
 
 def _free_bytes(folder: Path) -> int:

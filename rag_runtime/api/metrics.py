@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from rag_runtime.api import memory
 from rag_runtime.domain import FileResult, Hit
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 COUNTS = (0, 1, 2, 3, 5, 10, 20, 50, 100)
 SCORES = (0.0, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.035)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Processes(Collector):
+    """Memory by process, read at each scrape: the embedded store is a child with a good part of it."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily("rag_resident_bytes", "Memory held, by process", labels=["process"])
+        for kind, size in memory.by_process().items():
+            family.add_metric([kind], size)
+        yield family
 
 
 class Metrics:
@@ -40,6 +53,7 @@ class Metrics:
         self._feedback = self._counter("rag_feedback", "Ratings of answers by users", "rating")
         self._tokens = self._counter("rag_tokens", "Tokens of the language model, as it counts them", "direction")
         ProcessCollector(registry=self.registry)
+        self.registry.register(Processes())
 
     def request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         method = method if method in METHODS else "OTHER"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from rag_runtime import __version__
 from rag_runtime.api import schemas
 from rag_runtime.api.body import StrictJsonRoute, content_type, read_json, require_json
+from rag_runtime.api.problems import PROBLEMS
 from rag_runtime.domain import DocumentId, Job
 from rag_runtime.errors import NotFound, Overloaded, RequestError
 from rag_runtime.ingest import Upload
@@ -25,22 +26,6 @@ MAX_FORM_FIELDS = 16
 # How long `?wait=true` waits before it answers 202 after all.
 WAIT_SECONDS = 600.0
 
-PROBLEM = schemas.Problem.model_json_schema()
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": text,
-        "content": {"application/problem+json": {"schema": schemas.Problem.model_json_schema()}},
-    }
-    for status, text in {
-        401: "No valid key",
-        403: "The key has no scope for that",
-        413: "Too large",
-        415: "A type that is not read",
-        422: "Not allowed as it was sent",
-        429: "Too many requests: Retry-After",
-        503: "Not now: Retry-After",
-    }.items()
-}
 DOCUMENTS_BODY = {
     "requestBody": {
         "required": True,
