@@ -17,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from rag_runtime import __version__
+from rag_runtime.adapters import tuning
 from rag_runtime.adapters.extractive import ExtractiveGenerator
 from rag_runtime.adapters.fastembed import BM25
 from rag_runtime.adapters.indexes import index_name
@@ -257,7 +258,13 @@ def _store(settings: Settings, spec: IndexSpec, metrics: Metrics) -> ChunkStore:
     if settings.qdrant_url is None:
         from rag_runtime.adapters.qdrant_edge import QdrantEdge  # noqa: PLC0415
 
-        return QdrantEdge(spec, settings.data_dir, owner=settings.collection_owner, adopt=settings.collection_adopt)
+        return QdrantEdge(
+            spec,
+            settings.data_dir,
+            owner=settings.collection_owner,
+            adopt=settings.collection_adopt,
+            tuning=tuning.from_settings(settings),
+        )
     from rag_runtime.adapters.qdrant_server import QdrantServer  # noqa: PLC0415
 
     return QdrantServer(
@@ -271,6 +278,7 @@ def _store(settings: Settings, spec: IndexSpec, metrics: Metrics) -> ChunkStore:
         backoff_base=settings.qdrant_upsert_backoff_base,
         owner=settings.collection_owner,
         adopt=settings.collection_adopt,
+        tuning=tuning.from_settings(settings),
         on_retry=metrics.upsert_retried,
     )
 

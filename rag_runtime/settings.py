@@ -24,6 +24,7 @@ from rag_runtime.errors import SettingInvalid
 # A variable that begins like one of ours and is none is a slip of the pen, which a default must not hide.
 FAMILIES = (
     "API_KEY",
+    "CACHE_",
     "COLLECTION_",
     "CORS_",
     "CSV_CHUNK_",
@@ -79,6 +80,8 @@ Secret = Annotated[SecretStr, AfterValidator(_checked_secret)]
 Url = Annotated[str, AfterValidator(_checked_url)]
 Origin = Annotated[str, AfterValidator(_checked_origin)]
 Tokens = Annotated[int, Field(ge=32, le=8192)]
+KiloBytes = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Threads = Annotated[int, Field(ge=0, le=256)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
@@ -101,6 +104,22 @@ class Settings(BaseSettings):
     qdrant_upsert_retries: Annotated[int, Field(ge=0, le=20)] = 5
     qdrant_upsert_backoff_base: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 1.0
     qdrant_debug: bool = False
+    qdrant_hnsw_m: Annotated[int, Field(ge=0, le=256)] = 16
+    qdrant_hnsw_ef_construct: Annotated[int, Field(ge=4, le=4096)] = 200
+    qdrant_full_scan_threshold: Annotated[int, Field(ge=10, le=1_000_000_000)] = 10_000
+    qdrant_max_indexing_threads: Threads = 4
+    qdrant_quantization: Literal["scalar", "none"] = "scalar"
+    qdrant_quantization_quantile: Annotated[float, Field(ge=0.5, le=1)] = 0.99
+    qdrant_quantization_always_ram: bool = True
+    qdrant_segments: Annotated[int, Field(ge=0, le=1024)] = 4
+    qdrant_max_segment_size: Annotated[int, Field(ge=1000, le=1_000_000_000)] | None = None
+    qdrant_memmap_threshold: KiloBytes = 20_000
+    qdrant_indexing_threshold: KiloBytes = 20_000
+    qdrant_flush_interval: Annotated[int, Field(ge=1, le=3600)] = 30
+    qdrant_max_optimization_threads: Threads = 2
+    qdrant_shards: Annotated[int, Field(ge=1, le=1024)] = 1
+    qdrant_replication_factor: Annotated[int, Field(ge=1, le=64)] = 1
+    qdrant_write_consistency_factor: Annotated[int, Field(ge=1, le=64)] = 1
     collection_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$")] = "rag_documents"
     collection_owner: Annotated[str, Field(max_length=253)] = ""
     collection_adopt: bool = False
@@ -125,6 +144,9 @@ class Settings(BaseSettings):
     summary_max_top_k: Annotated[int, Field(ge=1, le=100)] = 20
     style_detailed_max_words: Annotated[int, Field(ge=10, le=2000)] = 150
     score_floor: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+    cache_max_entries: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
+    cache_ttl: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 300.0
 
     generation_provider: Literal["gemini", "extractive"] = "gemini"
     gemini_api_key: Secret | None = None
@@ -166,6 +188,11 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name}={target} must not be above {kind.upper()}_CHUNK_MAX_TOKENS={limit}")
         if (self.ssl_cert_path is None) != (self.ssl_key_path is None):
             raise ValueError("SSL_CERT_PATH and SSL_KEY_PATH must be set together")
+        if self.qdrant_write_consistency_factor > self.qdrant_replication_factor:
+            raise ValueError(
+                f"QDRANT_WRITE_CONSISTENCY_FACTOR={self.qdrant_write_consistency_factor} must not be above "
+                f"QDRANT_REPLICATION_FACTOR={self.qdrant_replication_factor}"
+            )
         if self.api_key_required and not (self.api_keys or self.api_keys_file):
             raise ValueError("API_KEY_REQUIRED=1 needs a key: set API_KEYS or API_KEYS_FILE")
         return self

@@ -203,6 +203,9 @@ class QdrantServer:
         found = indexes.from_payload((info.config.metadata or {}).get(schema.STAMP) or {})
         if indexes.needs_stamp(found, self._stamp, index=self._index, adopt=self._adopt):
             await self._put_stamp(info)
+        if changes := schema.tuning_changes(self._tuning, info):
+            update: Callable[..., Awaitable[bool]] = self._client.update_collection
+            await self._connection.write("tune the index", lambda: update(self._index, **changes))
         await self._index_fields(self._index, schema.INDEX_FIELDS)
 
     async def _put_stamp(self, info: models.CollectionInfo) -> None:

@@ -71,7 +71,13 @@ def get_collection(call: Call) -> Any:
         indexed_vectors_count=shard.indexed_vectors_count,
         segments_count=shard.segments_count,
         config=models.CollectionConfig(
-            params=models.CollectionParams(vectors=made_as.vectors or {}, sparse_vectors=made_as.sparse_vectors),
+            params=models.CollectionParams(
+                vectors=made_as.vectors or {},
+                sparse_vectors=made_as.sparse_vectors,
+                shard_number=made_as.shard_number or 1,
+                replication_factor=made_as.replication_factor or 1,
+                write_consistency_factor=made_as.write_consistency_factor or 1,
+            ),
             hnsw_config=models.HnswConfig(**hnsw),
             optimizer_config=models.OptimizersConfig(**optimizers),
             quantization_config=made_as.quantization_config,
@@ -94,9 +100,8 @@ def create_collection(call: Call) -> Any:
 
 
 def update_collection(call: Call) -> Any:
-    """Metadata is merged; the other settings are remembered, as nothing here obeys them."""
-    changes = call.read(models.UpdateCollection)
-    call.collection().merge_metadata(changes.metadata or {})
+    """What is given is merged into what was; of the settings nothing here obeys them."""
+    call.collection().change(call.read(models.UpdateCollection))
     return True
 
 

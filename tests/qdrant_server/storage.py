@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import qdrant_edge as edge
+from pydantic import BaseModel
 from qdrant_client.http import models
 
 from tests.qdrant_server import convert
@@ -58,11 +59,27 @@ class Collection:
             self.save()
         return result
 
-    def merge_metadata(self, changes: Mapping[str, Any]) -> None:
+    def change(self, asked: models.UpdateCollection) -> None:
+        """Each setting that is given takes the old one's place; metadata set to null goes."""
         with self._lock:
-            merged = (self.made_as.metadata or {}) | dict(changes)
-            self.made_as.metadata = {key: value for key, value in merged.items() if value is not None}
+            made_as = self.made_as
+            merged = (made_as.metadata or {}) | (asked.metadata or {})
+            made_as.metadata = {key: value for key, value in merged.items() if value is not None}
+            for name in ("hnsw_config", "optimizers_config"):
+                setattr(made_as, name, _merged(getattr(made_as, name), getattr(asked, name)))
+            for name, value in _given(asked.params).items():
+                setattr(made_as, name, value)
+            for name, diff in (asked.vectors or {}).items():
+                self._change_vector(name, diff)
             self.save()
+
+    def _change_vector(self, name: str, diff: models.VectorParamsDiff) -> None:
+        vectors = self.made_as.vectors
+        if not isinstance(vectors, dict) or name not in vectors:
+            raise bad_input(f"Not existing vector name error: {name}")
+        if diff.quantization_config is not None:
+            disabled = diff.quantization_config == models.Disabled.DISABLED
+            vectors[name].quantization_config = None if disabled else diff.quantization_config
 
     def flush(self) -> None:
         with self._lock:
@@ -171,3 +188,11 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _given(asked: BaseModel | None) -> dict[str, Any]:
+    return asked.model_dump(exclude_none=True) if asked else {}
+
+
+def _merged(old: Any, new: Any) -> Any:
+    return old if new is None else type(new)(**(_given(old) | _given(new)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from rag_runtime.adapters import tuning
 from rag_runtime.errors import SettingInvalid
 from rag_runtime.settings import Settings, load
 
@@ -92,3 +94,30 @@ def test_secrets_are_masked() -> None:
     shown = load({"QDRANT_API": "hush", "GEMINI_API_KEY": "hush", "API_KEYS": "hush"}).masked()
     assert "hush" not in str(shown)
     assert shown["INGEST_BATCH_SIZE"] == 32
+
+
+def test_copies_that_must_confirm_a_write_have_to_be_there() -> None:
+    with pytest.raises(SettingInvalid, match="QDRANT_REPLICATION_FACTOR=1"):
+        load({"QDRANT_WRITE_CONSISTENCY_FACTOR": "2"})
+
+
+def test_a_tuned_index_has_every_value_of_the_environment() -> None:
+    values = {
+        "QDRANT_HNSW_M": 8,
+        "QDRANT_HNSW_EF_CONSTRUCT": 64,
+        "QDRANT_FULL_SCAN_THRESHOLD": 11,
+        "QDRANT_MAX_INDEXING_THREADS": 1,
+        "QDRANT_QUANTIZATION_QUANTILE": 0.95,
+        "QDRANT_SEGMENTS": 3,
+        "QDRANT_MAX_SEGMENT_SIZE": 7000,
+        "QDRANT_MEMMAP_THRESHOLD": 6000,
+        "QDRANT_INDEXING_THRESHOLD": 5000,
+        "QDRANT_FLUSH_INTERVAL": 5,
+        "QDRANT_MAX_OPTIMIZATION_THREADS": 9,
+        "QDRANT_SHARDS": 2,
+        "QDRANT_REPLICATION_FACTOR": 4,
+        "QDRANT_WRITE_CONSISTENCY_FACTOR": 3,
+    }
+    off = {"QDRANT_QUANTIZATION": "none", "QDRANT_QUANTIZATION_ALWAYS_RAM": "0"}
+    made = tuning.from_settings(load({name: str(value) for name, value in values.items()} | off))
+    assert sorted(asdict(made).values()) == sorted([*values.values(), False, False])

@@ -36,21 +36,37 @@ def index_config(spec: IndexSpec, tuning: Tuning) -> dict[str, Any]:
         "sparse_vectors_config": {
             "sparse": models.SparseVectorParams(modifier=models.Modifier.IDF if spec.sparse_idf else None)
         },
-        "hnsw_config": models.HnswConfigDiff(
-            m=tuning.hnsw_m,
-            ef_construct=tuning.hnsw_ef_construct,
-            full_scan_threshold=tuning.hnsw_full_scan_threshold,
-            max_indexing_threads=tuning.hnsw_max_indexing_threads,
-        ),
-        "optimizers_config": models.OptimizersConfigDiff(
-            default_segment_number=tuning.default_segment_number,
-            max_segment_size=tuning.max_segment_size,
-            memmap_threshold=tuning.memmap_threshold,
-            indexing_threshold=tuning.indexing_threshold,
-            flush_interval_sec=tuning.flush_interval_sec,
-            max_optimization_threads=tuning.max_optimization_threads,
-        ),
+        "shard_number": tuning.shards,
+        "replication_factor": tuning.replication_factor,
+        "write_consistency_factor": tuning.write_consistency_factor,
+        "hnsw_config": _hnsw(tuning),
+        "optimizers_config": _optimizers(tuning),
     }
+
+
+def tuning_changes(tuning: Tuning, info: models.CollectionInfo) -> dict[str, Any]:
+    """The arguments of `update_collection` that make an index as it is tuned now; none where it is.
+
+    The number of shards cannot change, and a limit cannot be taken back, only moved.
+    """
+    config, changes = info.config, dict[str, Any]()
+    copies = models.CollectionParamsDiff(
+        replication_factor=tuning.replication_factor, write_consistency_factor=tuning.write_consistency_factor
+    )
+    for name, wanted, found in (
+        ("hnsw_config", _hnsw(tuning), config.hnsw_config),
+        ("optimizers_config", _optimizers(tuning), config.optimizer_config),
+        ("collection_params", copies, config.params),
+    ):
+        values = wanted.model_dump(exclude_none=True)
+        if any(getattr(found, field) != value for field, value in values.items()):
+            changes[name] = wanted
+    vectors = config.params.vectors
+    dense = vectors.get("dense") if isinstance(vectors, dict) else None
+    if dense is not None and dense.quantization_config != _int8(tuning):
+        quantization = _int8(tuning) or models.Disabled.DISABLED
+        changes["vectors_config"] = {"dense": models.VectorParamsDiff(quantization_config=quantization)}
+    return changes
 
 
 def fits(spec: IndexSpec, info: models.CollectionInfo) -> bool:
@@ -126,6 +142,26 @@ def publication(document_id: DocumentId, content_hash: str) -> Sequence[models.U
         models.SetPayloadOperation(set_payload=models.SetPayload(payload={"live": True}, filter=version)),
         models.DeleteOperation(delete=models.FilterSelector(filter=others)),
     ]
+
+
+def _hnsw(tuning: Tuning) -> models.HnswConfigDiff:
+    return models.HnswConfigDiff(
+        m=tuning.hnsw_m,
+        ef_construct=tuning.hnsw_ef_construct,
+        full_scan_threshold=tuning.hnsw_full_scan_threshold,
+        max_indexing_threads=tuning.hnsw_max_indexing_threads,
+    )
+
+
+def _optimizers(tuning: Tuning) -> models.OptimizersConfigDiff:
+    return models.OptimizersConfigDiff(
+        default_segment_number=tuning.default_segment_number,
+        max_segment_size=tuning.max_segment_size,
+        memmap_threshold=tuning.memmap_threshold,
+        indexing_threshold=tuning.indexing_threshold,
+        flush_interval_sec=tuning.flush_interval_sec,
+        max_optimization_threads=tuning.max_optimization_threads,
+    )
 
 
 def _int8(tuning: Tuning) -> models.ScalarQuantization | None:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from qdrant_client import models
+from qdrant_client import AsyncQdrantClient, models
 
 from rag_runtime.adapters.qdrant_server import QdrantServer
+from rag_runtime.adapters.tuning import Tuning
 from rag_runtime.domain import DocumentId
 from rag_runtime.errors import IndexMismatch, StoreRejected, StoreUnavailable
 from rag_runtime.ports import IndexSpec
@@ -251,6 +252,33 @@ async def test_each_replica_sees_the_version_that_another_raised(qdrant: Running
     assert seen == sorted(set(seen))
     await one.close()
     await other.close()
+
+
+async def tuned(qdrant: Running, named: IndexSpec, tuning: Tuning) -> models.CollectionConfig:
+    """Open an index with this tuning; what the server says of it then."""
+    store = on(qdrant, named, tuning=tuning)
+    await store.open()
+    await store.close()
+    client = AsyncQdrantClient(qdrant.url, headers={"api-key": qdrant.api_key or ""}, check_compatibility=False)
+    try:
+        return (await client.get_collection(named.name)).config
+    finally:
+        await client.close()
+
+
+async def test_an_index_is_made_as_it_is_tuned_and_follows_the_tuning(qdrant: Running, named: IndexSpec) -> None:
+    made = await tuned(qdrant, named, Tuning(hnsw_m=8, max_segment_size=50_000))
+    assert (made.hnsw_config.m, made.optimizer_config.max_segment_size) == (8, 50_000)
+    changed = Tuning(hnsw_m=24, quantization=False, flush_interval_sec=5, replication_factor=2)
+    found = await tuned(qdrant, named, changed)
+    assert (found.hnsw_config.m, found.hnsw_config.ef_construct) == (24, 200)
+    assert found.optimizer_config.flush_interval_sec == 5
+    assert found.params.replication_factor == 2
+    assert isinstance(found.params.vectors, dict)
+    assert found.params.vectors["dense"].quantization_config is None
+    again = await tuned(qdrant, named, Tuning())
+    assert isinstance(again.params.vectors, dict)
+    assert again.params.vectors["dense"].quantization_config is not None
 
 
 async def test_one_job_goes_to_one_of_two_replicas(qdrant: Running, named: IndexSpec) -> None:

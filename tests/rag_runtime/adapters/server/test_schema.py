@@ -18,7 +18,6 @@ def test_an_index_is_made_with_the_promised_figures() -> None:
     }
     assert config["optimizers_config"].model_dump(exclude_none=True) == {
         "default_segment_number": 4,
-        "max_segment_size": 20_000,
         "memmap_threshold": 20_000,
         "indexing_threshold": 20_000,
         "flush_interval_sec": 30,
@@ -27,6 +26,7 @@ def test_an_index_is_made_with_the_promised_figures() -> None:
     int8 = config["vectors_config"]["dense"].quantization_config.scalar
     assert (int8.type, int8.quantile, int8.always_ram) == (models.ScalarType.INT8, 0.99, True)
     assert config["sparse_vectors_config"]["sparse"].modifier == models.Modifier.IDF
+    assert [config[name] for name in ("shard_number", "replication_factor", "write_consistency_factor")] == [1, 1, 1]
 
 
 def test_learned_sparse_weights_are_left_as_they_are() -> None:
