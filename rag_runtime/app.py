@@ -14,7 +14,6 @@ import structlog
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
 
 from rag_runtime import __version__
 from rag_runtime.adapters import tuning
@@ -23,7 +22,7 @@ from rag_runtime.adapters.fastembed import BM25
 from rag_runtime.adapters.indexes import index_name
 from rag_runtime.adapters.measured import MeasuredEmbedder, MeasuredGenerator, MeasuredStore, Observe
 from rag_runtime.answer import Answerer
-from rag_runtime.api import debug, errors, health, memory, routes
+from rag_runtime.api import debug, errors, health, memory, openapi, pages, routes
 from rag_runtime.api.gate import Gate, RequestContext
 from rag_runtime.api.limits import BodyLimit, RateLimiter
 from rag_runtime.api.metrics import Metrics
@@ -67,6 +66,7 @@ def create_app(
         title="ragops runtime",
         version=__version__,
         description="Documents in, cited answers out. Keys go into `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
+        docs_url=None,
         redoc_url=None,
         lifespan=_lifespan(runtime, monitor),
         middleware=_middleware(settings, metrics),
@@ -77,7 +77,8 @@ def create_app(
     app.include_router(routes.router)
     app.include_router(health.build_router(runtime, monitor))
     app.include_router(debug.build_router(runtime, settings))
-    _add_pages(app, metrics if settings.metrics_enabled else None)
+    pages.install(app, metrics if settings.metrics_enabled else None)
+    openapi.install(app)
     return app
 
 
@@ -122,18 +123,6 @@ def _keys(settings: Settings) -> KeyRing | None:
     if not len(keys):
         raise SettingInvalid(f"API_KEY_REQUIRED=1 needs a key, and API_KEYS_FILE={settings.api_keys_file} holds none")
     return keys
-
-
-def _add_pages(app: FastAPI, metrics: Metrics | None) -> None:
-    @app.get("/", include_in_schema=False)
-    async def root() -> dict[str, str]:
-        return {"name": app.title, "version": __version__, "docs": "/docs", "openapi": "/openapi.json"}
-
-    if metrics is not None:
-
-        @app.get("/metrics", tags=["operation"], summary="For Prometheus", response_class=Response)
-        async def exposition() -> Response:
-            return metrics.exposition()
 
 
 def build_service(settings: Settings, metrics: Metrics, ports: Ports) -> Service:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rag_runtime.api.errors import plain_problem, refuse
 from rag_runtime.api.limits import RateLimiter
 from rag_runtime.api.metrics import Metrics
-from rag_runtime.api.security import ANONYMOUS_ADMIN, OPEN_PATHS, Key, KeyRing, presented_key, wanted_permissions
+from rag_runtime.api.security import ANONYMOUS_ADMIN, Key, KeyRing, is_open, presented_key, wanted_permissions
 from rag_runtime.problems import to_problem
 
 log = structlog.get_logger(__name__)
@@ -112,7 +112,7 @@ class Gate:
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
         key = self._caller(scope)

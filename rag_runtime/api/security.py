@@ -22,6 +22,11 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 REREAD_SECONDS = 1.0
 # Neither asks for a key nor counts: probes, metrics, and pages that carry no data.
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/livez", "/ready", "/health", "/metrics"})
+OPEN_FOLDER = "/static/"
+
+
+def is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
 
 
 class Permission(StrEnum):
