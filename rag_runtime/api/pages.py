@@ -19,6 +19,7 @@ POLICY = (
 )
 PROTECTED = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 KEPT = {"Cache-Control": "public, max-age=86400", "X-Content-Type-Options": "nosniff"}
+SCRIPT = "swagger-ui-bundle.js"
 OUR_FILES = Path(__file__).parent / "static"
 
 
@@ -32,6 +33,8 @@ def install(app: FastAPI, metrics: Metrics | None) -> None:
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
+        if SCRIPT not in files:
+            raise NotFound("the page needs the package fastapi-offline; /openapi.json is there without it")
         return HTMLResponse((OUR_FILES / "docs.html").read_text(encoding="utf-8"), headers=PROTECTED)
 
     @app.get("/static/{name}", include_in_schema=False)
@@ -55,11 +58,9 @@ def install(app: FastAPI, metrics: Metrics | None) -> None:
 
 def _files() -> dict[str, Path]:
     """By the name under /static: Swagger UI as the package fastapi-offline brings it, and what starts it."""
+    ours = {path.name: path for path in OUR_FILES.iterdir() if path.suffix in (".css", ".js", ".svg")}
     found = find_spec("fastapi_offline")
     if found is None or found.origin is None:
-        raise ModuleNotFoundError("the package fastapi-offline is missing: install ragops[runtime]")
+        return ours
     theirs = Path(found.origin).parent / "static"
-    names = ("swagger-ui-bundle.js", "swagger-ui.css")
-    return {name: theirs / name for name in names} | {
-        path.name: path for path in OUR_FILES.iterdir() if path.suffix in (".css", ".js", ".svg")
-    }
+    return ours | {name: theirs / name for name in (SCRIPT, "swagger-ui.css")}
