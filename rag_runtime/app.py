@@ -143,6 +143,7 @@ def build_service(settings: Settings, metrics: Metrics, ports: Ports) -> Service
             owner=f"{socket.gethostname()}-{uuid4().hex[:8]}",
             batch_size=settings.ingest_batch_size,
             sole_writer=settings.qdrant_url is None,
+            retention_seconds=settings.job_retention,
         ),
         on_finished=metrics.document,
     )

@@ -164,13 +164,20 @@ JobStatus = Literal["queued", "running", "succeeded", "partial", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """What became of one file of a request. `error` is a problem object (RFC 9457) when it failed."""
+    """What became of one file of a request. `error` is a problem object (RFC 9457) when it failed.
+
+    `characters` is the length of its text, `embedded` how many of them are in the store's chunks so far. A `retryable`
+    failure had a passing cause, and the text is kept; any other needs the file to be sent again.
+    """
 
     source: str
     document_id: DocumentId
     status: FileStatus
     chunks: int = 0
     error: Mapping[str, object] | None = None
+    characters: int = 0
+    embedded: int = 0
+    retryable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,3 +203,14 @@ class Job:
         if "failed" not in states:
             return "succeeded"
         return "failed" if states == {"failed"} else "partial"
+
+    @property
+    def progress(self) -> float:
+        """The share of the text that is dealt with, from 0 to 1."""
+        whole = sum(max(file.characters, 1) for file in self.files)
+        done = sum(_dealt_with(file) for file in self.files)
+        return 1.0 if done == whole else done / whole
+
+
+def _dealt_with(file: FileResult) -> int:
+    return min(file.embedded, file.characters) if file.status == "queued" else max(file.characters, 1)

@@ -3,6 +3,7 @@
 RagError
 ├── RequestError            the caller: send something else
 │   ├── DocumentUnreadable      this file, not the request: it becomes the file's own result
+│   ├── Conflict
 │   ├── NotFound
 │   ├── TooLarge
 │   └── UnsupportedType
@@ -30,6 +31,10 @@ class RequestError(RagError):
 
 class DocumentUnreadable(RequestError):
     """No text can be had from this file."""
+
+
+class Conflict(RequestError):
+    """Not as things stand now; they may change."""
 
 
 class NotFound(RequestError):

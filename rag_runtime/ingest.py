@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import UUID, uuid4, uuid5
 
-from rag_runtime.domain import DocumentId, FileResult, Job, Loaded, Metadata
+from rag_runtime.domain import Document, DocumentId, FileResult, Job, Loaded, Metadata
 from rag_runtime.errors import RequestError
 from rag_runtime.jobs import JobRunner
 from rag_runtime.ports import ChunkStore
 from rag_runtime.problems import to_problem
+from rag_runtime.publishing import each
 
 SOURCE_IDS = UUID("f5c1b5d6-3f0f-5d5e-8f43-6f2b7a7a6a10")
 MAX_SOURCE_CHARACTERS = 1024
@@ -25,6 +26,9 @@ DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2
 MAX_ID_CHARACTERS = 512
 # Parsing holds a whole file in memory.
 PARSED_AT_ONCE = 2
+# Documents, and characters of them, that are written to the store together.
+KEPT_AT_ONCE = 100
+KEPT_CHARACTERS = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,7 @@ class Ingester:
         _refuse_twice(ids, named)
         for upload in named:
             self._loader.check(upload)
-        files, warnings = [], []
-        for document_id, upload in zip(ids, named, strict=True):
-            result, notes = await self._take(document_id, upload)
-            files.append(result)
-            warnings += [f"{upload.source}: {note}" for note in notes]
+        files, warnings = await self._take_all(ids, named)
         job = Job(uuid4().hex, self._clock(), tuple(files), tuple(warnings))
         await self._store.put_job(job)
         if job.status == "queued":
@@ -103,19 +103,44 @@ class Ingester:
             for document in page:
                 deleted += await self._store.delete_document(document.id)
 
-    async def _take(self, document_id: DocumentId, upload: Upload) -> tuple[FileResult, Sequence[str]]:
-        try:
-            async with self._parsing:
-                loaded = await asyncio.to_thread(self._loader.load, upload, document_id)
-        except RequestError as unreadable:
-            return FileResult(upload.source, document_id, "failed", error=to_problem(unreadable)), ()
-        document = loaded.document
-        # Kept even when it is unchanged: a job that is about to publish an older text looks here last.
-        await self._store.put_documents([document])
-        published = await self._store.published_version(document_id)
-        if published and published[0] == document.content_hash:
-            return FileResult(upload.source, document_id, "unchanged", published[1]), loaded.warnings
-        return FileResult(upload.source, document_id, "queued"), loaded.warnings
+    async def _take_all(
+        self, ids: Sequence[DocumentId], uploads: Sequence[Upload]
+    ) -> tuple[list[FileResult], list[str]]:
+        """Read one after the other; keep so many together that the store has few writes, and memory few texts."""
+        results: dict[DocumentId, FileResult] = {}
+        warnings: list[str] = []
+        read: list[Document] = []
+        for document_id, upload in zip(ids, uploads, strict=True):
+            try:
+                async with self._parsing:
+                    loaded = await asyncio.to_thread(self._loader.load, upload, document_id)
+            except RequestError as unreadable:
+                results[document_id] = FileResult(upload.source, document_id, "failed", error=to_problem(unreadable))
+                continue
+            read.append(loaded.document)
+            warnings += [f"{upload.source}: {note}" for note in loaded.warnings]
+            if len(read) == KEPT_AT_ONCE or sum(map(_characters, read)) > KEPT_CHARACTERS:
+                results |= await self._keep(read)
+                read = []
+        results |= await self._keep(read)
+        return [results[document_id] for document_id in ids], warnings
+
+    async def _keep(self, documents: Sequence[Document]) -> dict[DocumentId, FileResult]:
+        """Kept even when unchanged: a job that is about to publish an older text looks here last."""
+        await self._store.put_documents(documents)
+        published = await each([document.id for document in documents], self._store.published_version)
+        return {document.id: _result(document, published[document.id]) for document in documents}
+
+
+def _result(document: Document, published: tuple[str, int] | None) -> FileResult:
+    size = _characters(document)
+    if published and published[0] == document.content_hash:
+        return FileResult(document.source, document.id, "unchanged", published[1], characters=size)
+    return FileResult(document.source, document.id, "queued", characters=size)
+
+
+def _characters(document: Document) -> int:
+    return sum(len(passage.text) for passage in document.passages)
 
 
 def normalize_source(name: str) -> str:

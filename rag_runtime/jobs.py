@@ -8,29 +8,42 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from weakref import WeakValueDictionary
 
 import structlog
 
-from rag_runtime.domain import Chunk, Document, DocumentId, EmbeddedChunk, FileResult, Job
-from rag_runtime.errors import DocumentUnreadable, Misconfigured, NotFound, Overloaded, StoreUnavailable, Unavailable
+from rag_runtime.domain import Chunk, Document, DocumentId, FileResult, Job
+from rag_runtime.errors import (
+    Conflict,
+    DocumentUnreadable,
+    Misconfigured,
+    NotFound,
+    Overloaded,
+    RequestError,
+    Unavailable,
+)
 from rag_runtime.ports import ChunkStore, Embedder
 from rag_runtime.problems import to_problem
+from rag_runtime.publishing import Publisher
 
 log = structlog.get_logger(__name__)
 
-# A document that changes as often as this while it is embedded is left to the job that changed it last.
-MAX_ROUNDS = 5
 # So many processes may end while they work on a document before it is taken for the cause.
 MAX_ENDED = 5
+# Documents that are worked on together.
+LOT_FILES = 64
+LOT_CHARACTERS = 1_000_000
+EXPIRY_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """`owner` names this replica. A `sole_writer` knows that leases older than itself are dead."""
+    """`owner` names this replica. A `sole_writer` knows that leases older than itself are dead.
+
+    Finished jobs are forgotten after `retention_seconds`, and the oldest where there are more than `kept`.
+    """
 
     owner: str
     batch_size: int = 32
@@ -39,6 +52,8 @@ class JobOptions:
     lease_seconds: float = 30.0
     poll_seconds: float = 5.0
     sole_writer: bool = False
+    retention_seconds: float = 604_800.0
+    kept: int = 10_000
 
 
 class JobRunner:
@@ -53,8 +68,7 @@ class JobRunner:
         on_finished: Callable[[FileResult], None] = lambda _: None,
     ) -> None:
         self._store = store
-        self._embedder = embedder
-        self._chunk = chunk
+        self._publisher = Publisher(store, embedder, chunk, batch_size=options.batch_size)
         self._options = options
         self._clock = clock
         self._on_finished = on_finished
@@ -67,6 +81,7 @@ class JobRunner:
         # One at a time, so that a job which only ran beside the one to blame is not blamed with it.
         self._suspects = asyncio.Lock()
         self._stopping = False
+        self._expired_at = 0.0
 
     def start(self) -> None:
         self._workers = [asyncio.create_task(self._work(), name=f"ingest-{n}") for n in range(self._options.at_once)]
@@ -117,6 +132,22 @@ class JobRunner:
                 async with asyncio.timeout(min(1.0, left)):
                     await (done.wait() if done else asyncio.sleep(left))
 
+    async def retry(self, job_id: str) -> Job:
+        """Queue again what failed by a passing cause; its text is kept. The rest must be sent again."""
+        self.check_room()
+        job = await self.find(job_id)
+        if job.status in ("queued", "running"):
+            raise Conflict(f"the job {job_id[:100]} is not finished: retry it when it is")
+        again = [replace(file, status="queued", error=None, retryable=False) for file in job.files if file.retryable]
+        if not again:
+            raise RequestError(_why_no_retry(job))
+        by_id = {file.document_id: file for file in again}
+        files = tuple(by_id.get(file.document_id, file) for file in job.files)
+        job = replace(job, files=files, owner="", lease_until=0.0, tried_by=())
+        await self._store.put_job(job)
+        self.wake(job.id)
+        return job
+
     async def _work(self) -> None:
         while True:
             try:
@@ -137,6 +168,10 @@ class JobRunner:
         for job_id in self._open.keys() - self._running.keys():
             del self._open[job_id]
         self._woken.clear()
+        if self._clock() >= self._expired_at + EXPIRY_SECONDS:
+            self._expired_at = self._clock()
+            before = self._expired_at - self._options.retention_seconds
+            await self._store.expire_jobs(before=before, keep=self._options.kept)
         # Not wait_for: before Python 3.12 it can swallow the cancellation that ends a worker.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._options.poll_seconds):
@@ -177,74 +212,60 @@ class JobRunner:
         """A file that may have ended its last processes is written down before it is begun and when it is done."""
         suspected = bool(running.job.tried_by)
         await running.begin()
-        for number, file in enumerate(running.job.files):
-            if file.status != "queued":
-                continue
+        for lot in _lots(running.job.files, alone=suspected):
             if len(running.job.tried_by) > MAX_ENDED:
-                self._give_up(number, file, running)
+                self._give_up(lot[0], running)
             else:
-                await self._finish(number, file, running)
+                await self._finish(lot, running)
             if suspected:
                 await running.begin_next()
 
-    def _give_up(self, number: int, file: FileResult, running: _Running) -> None:
+    def _give_up(self, number: int, running: _Running) -> None:
+        file = running.job.files[number]
         log.error("document_given_up", document=file.document_id, ended=MAX_ENDED)
-        result = _failed(
-            file, DocumentUnreadable(f"{MAX_ENDED} processes ended while they embedded it: send it in parts")
-        )
+        cause = DocumentUnreadable(f"{MAX_ENDED} processes ended while they embedded it: send it in parts")
+        self._note(number, _failed(file, cause, retryable=True), running)
+
+    def _note(self, number: int, result: FileResult, running: _Running) -> None:
         running.note(number, result)
         self._on_finished(result)
 
-    async def _finish(self, number: int, file: FileResult, running: _Running) -> None:
-        lock = self._locks.setdefault(file.document_id, asyncio.Lock())
+    async def _finish(self, lot: Sequence[int], running: _Running) -> None:
+        files = {running.job.files[number].document_id: number for number in lot}
+
+        def progress(id_: DocumentId, chunks: int, characters: int) -> None:
+            file = running.job.files[files[id_]]
+            running.note(files[id_], replace(file, chunks=chunks, embedded=characters))
+
         try:
-            async with lock:
-                result = await self._publish(file, lambda chunks: running.note(number, replace(file, chunks=chunks)))
+            async with self._held(files):
+                counts = await self._publisher.publish(list(files), progress)
         except Unavailable:
             raise
-        except Misconfigured as refused:
-            # A store that refuses everybody (a wrong key) says nothing about this file: it raises again.
-            await self._store.ping()
-            result = _failed(file, refused)
-        except Exception as failed:  # one file's surprise must not cost the others of its job
-            log.exception("document_failed", document=file.document_id)
-            result = _failed(file, failed)
-        running.note(number, result)
-        self._on_finished(result)
+        except Exception as failed:
+            if len(lot) > 1:
+                # Whose fault it is shows when each is alone; what is stored already costs nothing.
+                for number in lot:
+                    await self._finish([number], running)
+                return
+            if isinstance(failed, Misconfigured):
+                # A store that refuses everybody (a wrong key) says nothing about this file: it raises again.
+                await self._store.ping()
+            else:  # one file's surprise must not cost the others of its job
+                log.exception("document_failed", document=running.job.files[lot[0]].document_id)
+            retryable = not isinstance(failed, RequestError)
+            self._note(lot[0], _failed(running.job.files[lot[0]], failed, retryable=retryable), running)
+            return
+        for id_, number in files.items():
+            self._note(number, _outcome(running.job.files[number], counts[id_]), running)
 
-    async def _publish(self, file: FileResult, progress: Callable[[int], None]) -> FileResult:
-        """Make what the store has of this document searchable, until it is the last that was sent."""
-        document = await self._store.get_document(file.document_id)
-        for _ in range(MAX_ROUNDS):
-            if document is None:
-                await self._store.delete_document(file.document_id)
-                return _failed(file, NotFound("the document was deleted before it was embedded"))
-            count = await self._publish_version(document, progress)
-            done, document = document, await self._store.get_document(file.document_id)
-            if document is not None and document.content_hash == done.content_hash:
-                break
-        if count == 0:
-            return _failed(file, DocumentUnreadable("the document has no text"))
-        return replace(file, status="stored", chunks=count)
-
-    async def _publish_version(self, document: Document, progress: Callable[[int], None]) -> int:
-        """How many chunks are published: none where there is no text, or no such document any more."""
-        published = await self._store.published_version(document.id)
-        if published and published[0] == document.content_hash:
-            return published[1]
-        chunks, staged = self._chunk(document), 0
-        # Cut in steps too: nothing can end a thread, and a large text takes a minute.
-        while step := await asyncio.to_thread(lambda: list(islice(chunks, self._options.batch_size))):
-            vectors = await self._embedder.embed_documents([chunk.text for chunk in step])
-            await self._store.stage([EmbeddedChunk(c, v) for c, v in zip(step, vectors, strict=True)])
-            staged += len(step)
-            progress(staged)
-        if not staged or await self._store.get_document(document.id) is None:
-            return 0
-        count = await self._store.publish(document.id, document.content_hash)
-        if count != staged:
-            raise StoreUnavailable(f"{count} of {staged} chunks of {document.id} are in the store: trying again")
-        return count
+    @contextlib.asynccontextmanager
+    async def _held(self, ids: Iterable[DocumentId]) -> AsyncIterator[None]:
+        """The documents' locks, taken in one order by all."""
+        async with contextlib.AsyncExitStack() as held:
+            for id_ in sorted(ids):
+                await held.enter_async_context(self._locks.setdefault(id_, asyncio.Lock()))
+            yield
 
 
 class _Running:
@@ -295,5 +316,39 @@ class _Running:
             await self._store.put_job(self.job)
 
 
-def _failed(file: FileResult, error: Exception) -> FileResult:
-    return replace(file, status="failed", chunks=0, error=to_problem(error))
+def _lots(files: Sequence[FileResult], *, alone: bool) -> Iterator[list[int]]:
+    """The queued files by their numbers: small ones together, so that a step of embedding is filled."""
+    lot: list[int] = []
+    characters = 0
+    for number, file in enumerate(files):
+        if file.status != "queued":
+            continue
+        # A record of before its texts were counted may speak of any length.
+        length = file.characters or LOT_CHARACTERS
+        if lot and (alone or len(lot) == LOT_FILES or characters + length > LOT_CHARACTERS):
+            yield lot
+            lot, characters = [], 0
+        lot.append(number)
+        characters += length
+    if lot:
+        yield lot
+
+
+def _why_no_retry(job: Job) -> str:
+    failed = [file.source for file in job.files if file.status == "failed"]
+    if not failed:
+        return f"nothing failed in the job {job.id}: there is nothing to retry"
+    shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
+    return f"their text is not kept, so they must be sent again to POST /v1/documents: {shown}"
+
+
+def _outcome(file: FileResult, count: int | None) -> FileResult:
+    if count is None:
+        return _failed(file, NotFound("the document was deleted before it was embedded"))
+    if count == 0:
+        return _failed(file, DocumentUnreadable("the document has no text"))
+    return replace(file, status="stored", chunks=count, embedded=file.characters)
+
+
+def _failed(file: FileResult, error: Exception, *, retryable: bool = False) -> FileResult:
+    return replace(file, status="failed", chunks=0, embedded=0, error=to_problem(error), retryable=retryable)

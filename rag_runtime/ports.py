@@ -97,6 +97,9 @@ class ChunkStore(Protocol):
 
     async def get_document(self, document_id: DocumentId) -> Document | None: ...
 
+    async def kept_version(self, document_id: DocumentId) -> str | None:
+        """Content hash of the document as it was put last, without its text; None when it is not there."""
+
     async def list_documents(self, *, limit: int, after: str | None = None) -> tuple[list[Document], str | None]:
         """A page in a stable order, and where the next one begins (None at the end). Passages are left out."""
 
@@ -104,7 +107,10 @@ class ChunkStore(Protocol):
         """Remove a document and all its chunks; whether it was there."""
 
     async def published_version(self, document_id: DocumentId) -> tuple[str, int] | None:
-        """Content hash and number of the document's published chunks; None when it has none."""
+        """Content hash and number of the document's published chunks.
+
+        None when it has none, and when a replacement was cut short, so that chunks of two versions are published.
+        """
 
     async def put_job(self, job: Job) -> None: ...
 
@@ -112,6 +118,9 @@ class ChunkStore(Protocol):
 
     async def claim_job(self, *, owner: str, now: float, lease_seconds: float) -> Job | None:
         """An unfinished job whose lease ran out, now leased to `owner`; None when there is none."""
+
+    async def expire_jobs(self, *, before: float, keep: int) -> None:
+        """Forget finished jobs that were created before that, and the oldest where there are more than `keep`."""
 
 
 class Generator(Protocol):

@@ -27,6 +27,7 @@ INTERNAL = Kind("internal-error", "Internal error", 500)
 KINDS: dict[type[errors.RagError], Kind] = {
     errors.RequestError: Kind("invalid-request", "Invalid request", 422),
     errors.DocumentUnreadable: Kind("document-unreadable", "Document unreadable", 422),
+    errors.Conflict: Kind("conflict", "Not now", 409),
     errors.NotFound: Kind("not-found", "Not found", 404),
     errors.TooLarge: Kind("too-large", "Too large", 413),
     errors.UnsupportedType: Kind("unsupported-type", "Unsupported type", 415),

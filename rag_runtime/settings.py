@@ -32,6 +32,7 @@ FAMILIES = (
     "GEMINI_",
     "GENERATION_",
     "INGEST_",
+    "JOB_",
     "LATE_INTERACTION_",
     "MAX_UPLOAD_",
     "PDF_CHUNK_",
@@ -138,6 +139,7 @@ class Settings(BaseSettings):
     pdf_chunk_tokens: Tokens = 150
     pdf_chunk_max_tokens: Tokens = 250
     ingest_batch_size: Annotated[int, Field(ge=1, le=1024)] = 32
+    job_retention: Annotated[int, Field(ge=3600, le=315_360_000)] = 604_800
     max_upload_mb: Annotated[int, Field(ge=1, le=4096)] = 100
 
     enable_local_routing: bool = True

@@ -138,6 +138,11 @@ class MemoryStore:
         self._answer()
         return self.documents.get(document_id)
 
+    async def kept_version(self, document_id: DocumentId) -> str | None:
+        self._answer()
+        document = self.documents.get(document_id)
+        return document.content_hash if document else None
+
     async def list_documents(self, *, limit: int, after: str | None = None) -> tuple[list[Document], str | None]:
         self._answer()
         ids = sorted(id_ for id_ in self.documents if after is None or id_ > after)
@@ -171,6 +176,14 @@ class MemoryStore:
         oldest = min(free, key=lambda job: job.created_at)
         self.jobs[oldest.id] = replace(oldest, owner=owner, lease_until=now + lease_seconds)
         return self.jobs[oldest.id]
+
+    async def expire_jobs(self, *, before: float, keep: int) -> None:
+        self._answer()
+        finished = [job for job in self.jobs.values() if job.status not in ("queued", "running")]
+        by_age = sorted(finished, key=lambda job: job.created_at, reverse=True)
+        for number, job in enumerate(by_age):
+            if job.created_at < before or number >= keep:
+                del self.jobs[job.id]
 
     def _answer(self) -> None:
         if self.fault is not None:

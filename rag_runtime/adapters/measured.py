@@ -91,6 +91,9 @@ class MeasuredStore:
     async def get_document(self, document_id: DocumentId) -> Document | None:
         return await self._inner.get_document(document_id)
 
+    async def kept_version(self, document_id: DocumentId) -> str | None:
+        return await self._inner.kept_version(document_id)
+
     async def list_documents(self, *, limit: int, after: str | None = None) -> tuple[list[Document], str | None]:
         return await self._inner.list_documents(limit=limit, after=after)
 
@@ -109,6 +112,9 @@ class MeasuredStore:
 
     async def claim_job(self, *, owner: str, now: float, lease_seconds: float) -> Job | None:
         return await self._inner.claim_job(owner=owner, now=now, lease_seconds=lease_seconds)
+
+    async def expire_jobs(self, *, before: float, keep: int) -> None:
+        await self._inner.expire_jobs(before=before, keep=keep)
 
 
 class MeasuredGenerator:

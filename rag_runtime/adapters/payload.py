@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 from rag_runtime.domain import (
@@ -24,6 +25,7 @@ from rag_runtime.ports import Search
 # JSON has no narrower type; what is read back is what `from_` wrote.
 Payload = dict[str, Any]
 
+_FILE_FIELDS = tuple(field.name for field in fields(FileResult))
 
 # More than two hardly ever have the same ranks.
 _TIES = 4
@@ -104,10 +106,7 @@ def parts(text: str, size: int) -> Iterator[str]:
 
 def from_job(job: Job) -> Payload:
     """What is looked for stands beside `body`, which holds the rest as one string."""
-    files = [
-        {"source": f.source, "document_id": f.document_id, "status": f.status, "chunks": f.chunks, "error": f.error}
-        for f in job.files
-    ]
+    files = [{name: getattr(file, name) for name in _FILE_FIELDS} for file in job.files]
     return {
         "job_id": job.id,
         "created_at": job.created_at,
@@ -120,7 +119,8 @@ def from_job(job: Job) -> Payload:
 
 def to_job(payload: Payload) -> Job:
     body = json.loads(payload["body"])
-    files = (FileResult(**file | {"document_id": DocumentId(file["document_id"])}) for file in body["files"])
+    # What a newer replica added to the record is not for this one.
+    files = (FileResult(**{name: file[name] for name in _FILE_FIELDS if name in file}) for file in body["files"])
     return Job(
         id=payload["job_id"],
         created_at=float(payload["created_at"]),

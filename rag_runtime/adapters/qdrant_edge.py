@@ -109,6 +109,10 @@ class QdrantEdge:
         document: Document | None = await self._ask("get_document", document_id)
         return document
 
+    async def kept_version(self, document_id: DocumentId) -> str | None:
+        version: str | None = await self._ask("kept_version", document_id)
+        return version
+
     async def list_documents(self, *, limit: int, after: str | None = None) -> tuple[list[Document], str | None]:
         page: tuple[list[Document], str | None] = await self._ask("list_documents", limit, after)
         return page
@@ -130,6 +134,9 @@ class QdrantEdge:
     async def claim_job(self, *, owner: str, now: float, lease_seconds: float) -> Job | None:
         job: Job | None = await self._ask("claim_job", owner, now, lease_seconds)
         return job
+
+    async def expire_jobs(self, *, before: float, keep: int) -> None:
+        await self._ask("expire_jobs", before, keep)
 
     async def _ask(self, method: str, *arguments: object) -> Any:
         if self._child is None:

@@ -119,6 +119,9 @@ class QdrantServer:
     async def get_document(self, document_id: DocumentId) -> Document | None:
         return await self._records.get_document(document_id)
 
+    async def kept_version(self, document_id: DocumentId) -> str | None:
+        return await self._records.kept_version(document_id)
+
     async def list_documents(self, *, limit: int, after: str | None = None) -> tuple[list[Document], str | None]:
         return await self._records.list_documents(limit, after)
 
@@ -148,7 +151,8 @@ class QdrantServer:
             return None
         content_hash = str((points[0].payload or {})["content_hash"])
         same = schema.of_document(document_id, live, schema.field_is("content_hash", content_hash))
-        return content_hash, await self._count(same)
+        count, every = await asyncio.gather(self._count(same), self._count(schema.of_document(document_id, live)))
+        return (content_hash, count) if count == every else None
 
     async def put_job(self, job: Job) -> None:
         await self._records.put_job(job)
@@ -158,6 +162,9 @@ class QdrantServer:
 
     async def claim_job(self, *, owner: str, now: float, lease_seconds: float) -> Job | None:
         return await self._records.claim_job(owner, now, lease_seconds)
+
+    async def expire_jobs(self, *, before: float, keep: int) -> None:
+        await self._records.expire_jobs(before, keep)
 
     async def _upsert(self, chunks: Sequence[EmbeddedChunk]) -> None:
         points = [schema.to_point(embedded) for embedded in chunks]

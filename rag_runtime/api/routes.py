@@ -132,6 +132,22 @@ async def get_job(request: Request, job_id: str) -> schemas.JobModel:
     return schemas.JobModel.of(await (await _service(request)).runner.find(job_id))
 
 
+@router.post(
+    "/jobs/{job_id}/retry",
+    tags=["documents"],
+    summary="Try again what failed by a passing cause, from the text that is kept",
+    status_code=202,
+    responses={409: {**PROBLEMS[422], "description": "The job is not finished"}},
+)
+async def retry_job(request: Request, job_id: str) -> schemas.RetryAccepted:
+    job = await (await _service(request)).runner.retry(job_id)
+    return schemas.RetryAccepted(
+        job_id=job.id,
+        queued=[file.source for file in job.files if file.status == "queued"],
+        send_again=[file.source for file in job.files if file.status == "failed"],
+    )
+
+
 @router.get("/config", tags=["operation"], summary="The settings in force, secrets masked, and the limits")
 async def get_config(request: Request) -> schemas.ConfigModel:
     runtime: Runtime = request.app.state.runtime

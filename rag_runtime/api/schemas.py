@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from rag_runtime.domain import Answer, Document, Hit, Job, PlaceKind
+from rag_runtime.domain import Answer, Document, FileResult, Hit, Job, PlaceKind
 
 MAX_TOP_K = 100
 MAX_QUESTION_BYTES = 64 * 1024
@@ -164,20 +164,37 @@ class Problem(BaseModel):
 
 
 class FileModel(BaseModel):
+    """`chunks` are those stored so far. What failed and is `retryable` needs not be sent again."""
+
     source: str
     document_id: str
     status: Literal["queued", "stored", "unchanged", "failed"]
     chunks: int
     error: Mapping[str, object] | None
+    retryable: bool
+
+    @classmethod
+    def of(cls, file: FileResult) -> Self:
+        return cls(**{name: getattr(file, name) for name in cls.model_fields})
 
 
 class JobAccepted(BaseModel):
     job_id: str
 
 
+class RetryAccepted(JobAccepted):
+    """`queued` are the sources that are tried again, `send_again` those that failed in reading and need their bytes."""
+
+    queued: list[str]
+    send_again: list[str]
+
+
 class JobModel(BaseModel):
+    """`progress` is the share of the text that is dealt with, from 0 to 1."""
+
     id: str
     status: Literal["queued", "running", "succeeded", "partial", "failed"]
+    progress: float
     created_at: float
     files: list[FileModel]
     warnings: list[str]
@@ -187,8 +204,9 @@ class JobModel(BaseModel):
         return cls(
             id=job.id,
             status=job.status,
+            progress=round(job.progress, 4),
             created_at=job.created_at,
-            files=[FileModel(**asdict(file)) for file in job.files],
+            files=[FileModel.of(file) for file in job.files],
             warnings=list(job.warnings),
         )
 

@@ -63,6 +63,8 @@ def wanted_permissions(method: str, path: str) -> frozenset[Permission]:
         return frozenset({Permission.ADMIN})
     if path == "/v1/documents" or path.startswith("/v1/documents/"):
         return reading if method in ("GET", "HEAD") else frozenset({Permission.INGEST})
+    if path.startswith("/v1/jobs/") and method == "POST":
+        return frozenset({Permission.INGEST})
     if path.startswith("/v1/jobs/") or path == "/v1/config":
         return reading
     return frozenset({Permission.ADMIN})

@@ -347,6 +347,21 @@ async def test_one_job_is_leased_once_however_many_ask(store: ChunkStore) -> Non
     assert found.owner == winners[0]
 
 
+async def test_old_jobs_are_forgotten_but_no_open_ones(store: ChunkStore) -> None:
+    for n in range(6):
+        await store.put_job(job(f"done-{n}", created_at=100.0 + n, done=True))
+    await store.put_job(job("open", created_at=1.0))
+    await store.expire_jobs(before=102.0, keep=3)
+    left = [name for name in (*(f"done-{n}" for n in range(6)), "open") if await store.get_job(name)]
+    assert left == ["done-3", "done-4", "done-5", "open"]
+
+
+async def test_a_documents_version_is_known_without_its_text(store: ChunkStore) -> None:
+    assert await store.kept_version(DocumentId("d1")) is None
+    await store.put_documents([document(version="v2")])
+    assert await store.kept_version(DocumentId("d1")) == "v2"
+
+
 async def test_everything_is_there_after_reopening(make: Opener) -> None:
     first = make()
     await first.open()

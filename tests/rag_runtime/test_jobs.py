@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from rag_runtime.chunking import ChunkLimits, chunk_document
 from rag_runtime.domain import Chunk, Document, DocumentId, FileResult, Job, Passage, Vectors
-from rag_runtime.errors import NotFound, Overloaded, StoreRejected, StoreUnavailable
+from rag_runtime.errors import Conflict, NotFound, Overloaded, RequestError, StoreRejected, StoreUnavailable
 from rag_runtime.jobs import MAX_ENDED, JobOptions, JobRunner
 from rag_runtime.testing import HashEmbedder, MemoryStore, WordTokenizer
 
@@ -22,7 +23,7 @@ def document(text: str, id_: DocumentId = A) -> Document:
 
 
 def job(*ids: str, created_at: float = 0.0, owner: str = "", lease_until: float = 0.0) -> Job:
-    files = tuple(FileResult(f"{id_}.txt", DocumentId(id_), "queued") for id_ in ids or ("a",))
+    files = tuple(FileResult(f"{id_}.txt", DocumentId(id_), "queued", characters=20) for id_ in ids or ("a",))
     return Job("-".join(ids or ("a",)), created_at, files, owner=owner, lease_until=lease_until)
 
 
@@ -55,8 +56,17 @@ class SlowEmbedder(HashEmbedder):
 
 
 def runner(store: MemoryStore, embedder: HashEmbedder | None = None, **options: object) -> JobRunner:
-    chosen = JobOptions(**{"owner": "me", "poll_seconds": 0.02, **options})  # type: ignore[arg-type]
+    chosen = JobOptions(**{"owner": "me", "poll_seconds": 0.02, "retention_seconds": 1e12, **options})  # type: ignore[arg-type]
     return JobRunner(store, embedder or HashEmbedder(), chunk, chosen)
+
+
+async def eventually(call: Callable[[], Awaitable[Job]]) -> Job:
+    """A job is finished a moment before its record says so."""
+    for _ in range(500):
+        with suppress(Conflict):
+            return await call()
+        await asyncio.sleep(0.01)
+    return await call()
 
 
 async def put(store: MemoryStore, put_job: Job, *texts: str) -> None:
@@ -357,3 +367,87 @@ async def test_nobody_waits_for_a_job_of_a_replica_that_stops() -> None:
     mine.refuse()
     assert (await asyncio.wait_for(waiting, 3)).status == "running"
     await mine.stop()
+
+
+async def test_many_small_documents_are_embedded_together() -> None:
+    class Counting(HashEmbedder):
+        steps = 0
+
+        async def embed_documents(self, texts: Sequence[str]) -> list[Vectors]:
+            self.steps += 1
+            return await super().embed_documents(texts)
+
+    store, embedder = MemoryStore(), Counting()
+    ids = [f"d{n}" for n in range(200)]
+    await put(store, job(*ids), *(f"Text {id_}." for id_ in ids))
+    mine = runner(store, embedder, batch_size=32)
+    mine.start()
+    finished = await mine.wait("-".join(ids), seconds=5)
+    await mine.stop()
+    assert (finished.status, len(store.published)) == ("succeeded", 200)
+    assert embedder.steps < 20
+
+
+async def test_what_failed_by_a_passing_cause_is_retried_from_the_text_that_is_kept() -> None:
+    class Ailing(HashEmbedder):
+        ill = True
+
+        async def embed_documents(self, texts: Sequence[str]) -> list[Vectors]:
+            if self.ill and any("second" in text for text in texts):
+                raise ZeroDivisionError
+            return await super().embed_documents(texts)
+
+    store, embedder = MemoryStore(), Ailing()
+    await put(store, job("a", "b"), "The first text.", "The second text.")
+    mine = runner(store, embedder)
+    mine.start()
+    failed = await mine.wait("a-b", seconds=5)
+    embedder.ill = False
+    again = await eventually(lambda: mine.retry("a-b"))
+    finished = await mine.wait("a-b", seconds=5)
+    await mine.stop()
+    assert [(file.status, file.retryable) for file in failed.files] == [("stored", False), ("failed", True)]
+    assert [file.status for file in again.files] == ["stored", "queued"]
+    assert [(file.status, file.error) for file in finished.files] == [("stored", None)] * 2
+
+
+@pytest.mark.parametrize(
+    ("file", "error", "words"),
+    [
+        (FileResult("a.pdf", A, "queued"), Conflict, "not finished"),
+        (FileResult("a.pdf", A, "stored", 3), RequestError, "nothing failed"),
+        (FileResult("a.pdf", A, "failed"), RequestError, r"sent again.*a\.pdf"),
+    ],
+)
+async def test_what_cannot_be_retried_is_said(file: FileResult, error: type[Exception], words: str) -> None:
+    store = MemoryStore()
+    await store.put_job(Job("j", 0.0, (file,)))
+    with pytest.raises(error, match=words):
+        await runner(store).retry("j")
+
+
+async def test_old_jobs_are_forgotten_and_unfinished_ones_never() -> None:
+    store, clock = MemoryStore(), Clock(10_000.0)
+    done = (FileResult("a.txt", A, "stored", 1),)
+    for n in range(5):
+        await store.put_job(Job(f"done-{n}", 1000.0 * n, done))
+    await store.put_job(replace(job(owner="other", lease_until=9e9), id="open"))
+    options = JobOptions("me", poll_seconds=0.02, retention_seconds=8500, kept=2)
+    mine = JobRunner(store, HashEmbedder(), chunk, options, clock=clock)
+    mine.start()
+    for _ in range(500):
+        if len(store.jobs) == 3:
+            break
+        await asyncio.sleep(0.01)
+    await mine.stop()
+    assert set(store.jobs) == {"done-3", "done-4", "open"}
+
+
+async def test_progress_is_the_share_of_the_text_that_is_dealt_with() -> None:
+    files = (
+        FileResult("a", A, "stored", 2, characters=100),
+        FileResult("b", A, "queued", 1, characters=300, embedded=200),
+        FileResult("c", A, "failed"),
+    )
+    assert Job("j", 0.0, files).progress == pytest.approx(301 / 401)
+    assert Job("j", 0.0, files[:1]).progress == 1.0

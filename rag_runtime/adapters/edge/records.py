@@ -79,6 +79,10 @@ class Records:
         row = self._db.execute("SELECT head, passages FROM documents WHERE id = ?", (document_id,)).fetchone()
         return payload.to_document(json.loads(row["head"]), payload.to_passages(row["passages"])) if row else None
 
+    def kept_version(self, document_id: DocumentId) -> str | None:
+        row = self._db.execute("SELECT head FROM documents WHERE id = ?", (document_id,)).fetchone()
+        return str(json.loads(row["head"])["content_hash"]) if row else None
+
     def list_documents(self, limit: int, after: str | None) -> tuple[list[Document], str | None]:
         rows = self._db.execute(
             "SELECT id, head FROM documents WHERE id > ? ORDER BY id LIMIT ?", (after or "", limit + 1)
@@ -110,6 +114,13 @@ class Records:
         lease = {"owner": owner, "lease_until": now + lease_seconds}
         self._db.execute("UPDATE jobs SET owner = ?, lease_until = ? WHERE id = ?", (*lease.values(), row["job_id"]))
         return payload.to_job(dict(row) | lease)
+
+    def expire_jobs(self, before: float, keep: int) -> None:
+        newest = "SELECT id FROM jobs WHERE NOT open ORDER BY created_at DESC LIMIT ?"
+        self._db.execute(
+            f"DELETE FROM jobs WHERE NOT open AND (created_at < ? OR id NOT IN ({newest}))",  # noqa: S608
+            (before, keep),
+        )
 
 
 @contextmanager

@@ -96,7 +96,8 @@ class Shard:
         version = edge.Filter(
             must=[_is("live", _LIVE), _is("document_id", document_id), _is("content_hash", content_hash)]
         )
-        return content_hash, self._engine.count(edge.CountRequest(filter=version))
+        count = self._engine.count(edge.CountRequest(filter=version))
+        return (content_hash, count) if count == self._engine.count(edge.CountRequest(filter=its)) else None
 
     def search(self, search: Search) -> list[Hit]:
         requests = _requests(search)

@@ -85,6 +85,9 @@ class Store:
     def get_document(self, document_id: DocumentId) -> Document | None:
         return self._records.get_document(document_id)
 
+    def kept_version(self, document_id: DocumentId) -> str | None:
+        return self._records.kept_version(document_id)
+
     def list_documents(self, limit: int, after: str | None) -> tuple[list[Document], str | None]:
         return self._records.list_documents(limit, after)
 
@@ -105,11 +108,14 @@ class Store:
     def claim_job(self, owner: str, now: float, lease_seconds: float) -> Job | None:
         return self._records.claim_job(owner, now, lease_seconds)
 
+    def expire_jobs(self, before: float, keep: int) -> None:
+        self._records.expire_jobs(before, keep)
+
     def ping(self) -> None:
         self._records.version()
 
 
-WRITES = frozenset({"stage", "publish", "put_documents", "delete_document", "put_job", "claim_job"})
+WRITES = frozenset({"stage", "publish", "put_documents", "delete_document", "put_job", "claim_job", "expire_jobs"})
 
 
 def _open_shard(folder: Folder, opening: Opening) -> Shard:

@@ -10,6 +10,7 @@ Qdrant has no transaction and no compare-and-swap. What stands in for them:
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -41,6 +42,8 @@ class Records:
         self._client = connection.client
         self.documents = f"{name}_documents"
         self.jobs = f"{name}_jobs"
+        self._raising = asyncio.Lock()
+        self._raises_wanted = self._raises_done = 0
 
     async def start_version(self) -> None:
         """Begin to count versions, where nobody has."""
@@ -53,6 +56,17 @@ class Records:
         return int(found[_VERSION]["version"]) if found else 0
 
     async def raise_version(self) -> None:
+        """Those that wait while it is being raised share the next time, which is after the changes of all of them."""
+        self._raises_wanted += 1
+        mine = self._raises_wanted
+        async with self._raising:
+            if self._raises_done >= mine:
+                return
+            wanted = self._raises_wanted
+            await self._raise_version()
+            self._raises_done = wanted
+
+    async def _raise_version(self) -> None:
         before = await self.version()
         unchanged = models.Filter(must=[models.HasIdCondition(has_id=[_VERSION]), field_is("version", before)])
         for _ in range(_ATTEMPTS):
@@ -73,7 +87,7 @@ class Records:
         superseded = [head["written"] for head in before.values() if head["parts"]]
         if superseded:
             parts_of = models.FieldCondition(key="written", match=models.MatchAny(any=superseded))
-            await self._delete(models.Filter(must=[field_is("kind", "part"), parts_of]))
+            await self._delete(models.Filter(must=[field_is("kind", "part"), parts_of]), self.documents)
 
     async def get_document(self, document_id: DocumentId) -> Document | None:
         """A document that is replaced while it is read is read again."""
@@ -86,6 +100,11 @@ class Records:
             if text is not None:
                 return payload.to_document(head, payload.to_passages(text))
         raise StoreUnavailable(f"Document {document_id!r} lacks a part of its text; store it again")
+
+    async def kept_version(self, document_id: DocumentId) -> str | None:
+        head_id = _document_point(document_id)
+        head = (await self._retrieve(self.documents, [head_id], ["content_hash"])).get(head_id)
+        return str(head["content_hash"]) if head else None
 
     async def list_documents(self, limit: int, after: str | None) -> tuple[list[Document], str | None]:
         if after is not None and not _is_point(after):
@@ -106,7 +125,7 @@ class Records:
     async def delete_document(self, document_id: DocumentId) -> bool:
         head_id = _document_point(document_id)
         existed = bool(await self._retrieve(self.documents, [head_id], ["kind"]))
-        await self._delete(of_document(document_id))
+        await self._delete(of_document(document_id), self.documents)
         return existed
 
     async def put_job(self, job: Job) -> None:
@@ -126,6 +145,26 @@ class Records:
             if job and (job.owner, job.lease_until) == (owner, now + lease_seconds):
                 return job
         return None
+
+    async def expire_jobs(self, before: float, keep: int) -> None:
+        old = models.FieldCondition(key="created_at", range=models.Range(lt=before))
+        await self._delete(models.Filter(must=[_FINISHED, old]), self.jobs)
+        finished = models.Filter(must=[_FINISHED])
+        counted = await self._connection.read(
+            "count jobs", lambda: self._client.count(self.jobs, count_filter=finished, exact=True)
+        )
+        while (surplus := min(counted.count - keep, _REQUEST_POINTS)) > 0:
+            oldest, _ = await self._connection.read(
+                "look for old jobs",
+                lambda limit=surplus: self._client.scroll(  # type: ignore[misc]
+                    self.jobs, finished, order_by=models.OrderBy(key="created_at"), limit=limit, with_payload=False
+                ),
+            )
+            if not oldest:
+                return
+            ids = [point.id for point in oldest]
+            await self._delete(models.Filter(must=[models.HasIdCondition(has_id=ids), _FINISHED]), self.jobs)
+            counted.count -= len(ids)
 
     async def _free_jobs(self, now: float) -> list[str]:
         points, _ = await self._connection.read(
@@ -178,15 +217,16 @@ class Records:
 
         await self._connection.write(f"write to {collection}", call)
 
-    async def _delete(self, where: models.Filter) -> None:
+    async def _delete(self, where: models.Filter, collection: str) -> None:
         async def call() -> None:
             selector = models.FilterSelector(filter=where)
-            require_completed(await self._client.delete(self.documents, selector, wait=True, ordering=_STRONG))
+            require_completed(await self._client.delete(collection, selector, wait=True, ordering=_STRONG))
 
-        await self._connection.write(f"remove from {self.documents}", call)
+        await self._connection.write(f"remove from {collection}", call)
 
 
 _STRONG = models.WriteOrdering.STRONG
+_FINISHED = field_is("open", False)
 
 
 def _free(now: float) -> list[models.Condition]:

@@ -208,3 +208,33 @@ async def test_a_disk_too_full_for_an_upload_is_503(service: Running, monkeypatc
     response = await service.client.post("/v1/documents", files=[("files", ("large.csv", large))])
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert "No such file or directory" in response.json()["detail"]
+
+
+async def test_a_file_that_could_not_be_read_must_be_sent_again(service: Running) -> None:
+    files = [("files", ("fleet.csv", FLEET.encode())), ("files", ("broken.pdf", b"%PDF-1.7 no more"))]
+    job = (await service.client.post("/v1/documents?wait=true", files=files)).json()
+    assert (job["progress"], [file["retryable"] for file in job["files"]]) == (1.0, [False, False])
+    refused = await service.client.post(f"/v1/jobs/{job['id']}/retry")
+    assert refused.status_code == 422
+    assert "broken.pdf" in refused.json()["detail"]
+    assert (await service.client.post("/v1/jobs/none/retry")).status_code == 404
+
+
+async def test_a_failed_file_is_retried_alone(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a process ended five times over it: nothing is sent again, and the job is the same one."""
+
+    async def ill(_texts: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(service.embedder, "embed_documents", ill)
+        job = await service.ingest()
+    assert [(file["status"], file["retryable"]) for file in job["files"]] == [("failed", True)]
+    await asyncio.sleep(0.05)
+    retried = await service.client.post(f"/v1/jobs/{job['id']}/retry")
+    assert (retried.status_code, retried.json()) == (
+        202,
+        {"job_id": job["id"], "queued": ["fleet.csv"], "send_again": []},
+    )
+    finished = await service.runtime.service.runner.wait(job["id"], seconds=5)
+    assert (finished.status, len(service.store.published)) == ("succeeded", finished.files[0].chunks)
