@@ -36,6 +36,7 @@ FAMILIES = (
     "LATE_INTERACTION_",
     "MAX_UPLOAD_",
     "PDF_CHUNK_",
+    "PLAYGROUND_",
     "QDRANT_",
     "RATE_LIMIT_",
     "SCORE_FLOOR",
@@ -167,6 +168,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     metrics_enabled: bool = True
+    playground_enabled: bool = True
     health_check_interval: Seconds = 30.0
     memory_threshold_mb: Annotated[int, Field(ge=0)] = 0
 

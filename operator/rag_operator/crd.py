@@ -31,9 +31,12 @@ COLUMNS = (
     ("Ready", "string", ready("status"), 0),
     ("Status", "string", ready("message"), 0),
     ("URL", "string", ".status.url", 0),
+    ("Points", "integer", ".status.points", 0),
     ("Model", "string", ".status.model", 0),
+    ("Last-Backup", "date", ".status.backup.lastSuccess", 0),
     ("Image", "string", ".status.image", 1),
     ("Replicas", "integer", ".status.replicas", 1),
+    ("Index", "string", ".status.indexes[0].name", 1),
     ("Reason", "string", ready("reason"), 1),
     ("Age", "date", ".metadata.creationTimestamp", 0),
 )

@@ -21,16 +21,15 @@ from rag_operator.names import Kind, Ref
 
 Body = dict[str, Any]
 
+OWNING = frozenset({"get", "list", "create", "patch", "delete"})
 # What the operator may do where it serves: (group, resource) -> verbs. The chart grants this and no more.
 PERMISSIONS: Mapping[tuple[str, str], frozenset[str]] = {
     (names.GROUP, "ragpipelines"): frozenset({"get", "list", "watch"}),
     (names.GROUP, "ragpipelines/status"): frozenset({"patch"}),
     # Owner references that block deletion need it where OwnerReferencesPermissionEnforcement is on.
     (names.GROUP, "ragpipelines/finalizers"): frozenset({"update"}),
-    ("", "configmaps"): frozenset({"get", "list", "watch", "create", "patch", "delete"}),
-    ("", "services"): frozenset({"get", "list", "watch", "create", "patch", "delete"}),
-    ("apps", "deployments"): frozenset({"get", "list", "watch", "create", "patch", "delete"}),
-    ("apps", "statefulsets"): frozenset({"get", "list", "watch", "create", "patch", "delete"}),
+    **{(kind.group, kind.plural): OWNING | {"watch"} for kind in names.ALWAYS_SERVED},
+    **{(kind.group, kind.plural): OWNING for kind in names.OPTIONAL},
     ("", "persistentvolumeclaims"): frozenset({"get", "list", "watch", "create", "patch"}),
     ("", "pods"): frozenset({"get", "list", "watch"}),
     ("", "secrets"): frozenset({"get", "create", "patch"}),

@@ -35,13 +35,34 @@ CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 POD = Kind("", "v1", "Pod", "pods")
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets")
+SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
+AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
+INGRESS = Kind("networking.k8s.io", "v1", "Ingress", "ingresses")
+SERVICE_MONITOR = Kind("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors")
+PROMETHEUS_RULE = Kind("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 EVENT = Kind("events.k8s.io", "v1", "Event", "events")
 
 # Secrets are in none of these: whoever may list Secrets may read them all.
-CHILDREN = (CONFIG_MAP, SERVICE, DEPLOYMENT, STATEFUL_SET)
-WATCHED = (*CHILDREN, CLAIM, POD)
-BY_NAME = {kind.name: kind for kind in (*WATCHED, SECRET, PIPELINE)}
+ALWAYS_SERVED = (
+    CONFIG_MAP,
+    SERVICE_ACCOUNT,
+    SERVICE,
+    NETWORK_POLICY,
+    DEPLOYMENT,
+    STATEFUL_SET,
+    AUTOSCALER,
+    DISRUPTION_BUDGET,
+    INGRESS,
+)
+# Kinds of the Prometheus Operator, which not every cluster has. A watch needs a kind that is there from the start, so
+# these are only listed, at each resync.
+OPTIONAL = (SERVICE_MONITOR, PROMETHEUS_RULE)
+CHILDREN = (*ALWAYS_SERVED, *OPTIONAL)
+WATCHED = (*ALWAYS_SERVED, CLAIM, POD)
+BY_NAME = {kind.name: kind for kind in (*WATCHED, *OPTIONAL, SECRET, PIPELINE)}
 
 
 class Key(NamedTuple):
@@ -73,17 +94,27 @@ LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 ANNOTATION_CONFIG_HASH = f"{GROUP}/config-hash"
 
 HTTP_PORT = 8000
-QDRANT_HTTP_PORT, QDRANT_GRPC_PORT = 6333, 6334
+QDRANT_HTTP_PORT, QDRANT_GRPC_PORT, QDRANT_PEER_PORT = 6333, 6334, 6335
 
 KEY_ADMIN, KEY_CLIENT, KEY_QDRANT, KEYS_FILE = "admin", "client", "qdrant", "api-keys"
 GENERATED_KEYS = (KEY_ADMIN, KEY_CLIENT, KEY_QDRANT)
 KEYS_FOLDER = "/etc/ragops/keys"
+TLS_FOLDER, TLS_CERT, TLS_KEY = "/etc/ragops/tls", "tls.crt", "tls.key"
 DATA_FOLDER = "/data"
 DATA_VOLUME, QDRANT_VOLUME = "data", "qdrant-storage"
 
 
 def qdrant(pipeline: str) -> str:
     return f"{pipeline}-qdrant"
+
+
+def qdrant_peers(pipeline: str) -> str:
+    """The headless Service that gives each server a name of its own."""
+    return f"{pipeline}-qdrant-headless"
+
+
+def dashboard(pipeline: str) -> str:
+    return f"{pipeline}-dashboard"
 
 
 def keys(pipeline: str) -> str:
@@ -103,10 +134,11 @@ def data_claim(pipeline: str) -> str:
     return f"{pipeline}-data"
 
 
-def service_url(pipeline: str, namespace: str, port: int) -> str:
+def service_url(pipeline: str, namespace: str, port: int, *, tls: bool = False) -> str:
     """Where the runtime is asked, from within the cluster."""
-    host = f"http://{pipeline}.{namespace}.svc"
-    return host if port == 80 else f"{host}:{port}"
+    scheme, usual = ("https", 443) if tls else ("http", 80)
+    host = f"{scheme}://{pipeline}.{namespace}.svc"
+    return host if port == usual else f"{host}:{port}"
 
 
 def qdrant_url(pipeline: str, namespace: str) -> str:

@@ -41,7 +41,7 @@ class Settings(BaseModel):
 
     @property
     def release(self) -> Release:
-        return Release(__version__, self.runtime_image, self.qdrant_image)
+        return Release(__version__, self.runtime_image, self.qdrant_image, self.lease_namespace)
 
 
 def load(environ: Mapping[str, str], flags: argparse.Namespace) -> Settings:

@@ -163,6 +163,7 @@ class Status(Model):
     url: str | None = Field(None, description="Where the runtime is asked, from within the cluster.")
     image: str | None = Field(None, description="The runtime's image.")
     model: str | None = Field(None, description="The dense embedding model.")
+    points: int | None = Field(None, description="Points in the index.")
     version: Version | None = Field(None, description="Who made this status.")
     binding: Binding | None = Field(None, description="The Secret that an app binds to.")
     conditions: tuple[Condition, ...] = Field(

@@ -134,7 +134,7 @@ def evaluate(app: RagPipeline, facts: Facts, old: Mapping[str, Any], version: st
         replicas=runtime.replicas if runtime else 0,
         ready_replicas=runtime.ready if runtime else 0,
         selector=selector,
-        url=names.service_url(app.name, app.namespace, app.spec.service.port),
+        url=app.url,
         image=app.image,
         model=app.spec.embedding.dense.model,
         version=Version(operator=version),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,12 +38,20 @@ def test_the_runtime_accepts_it(fields: dict[str, Any]) -> None:
         ("qdrant_upsert_retries", {"ingest": {"upsertRetries": 0}}, 0),
         ("qdrant_upsert_backoff_base", {"ingest": {"upsertBackoffBase": 0.25}}, 0.25),
         ("max_upload_mb", {"ingest": {"maxUploadMB": 7}}, 7),
+        ("late_interaction_model", {"embedding": {"lateInteraction": {"model": "colbert"}}}, "colbert"),
+        ("enable_local_routing", {"retrieval": {"localRouting": False}}, False),
+        ("summary_max_top_k", {"retrieval": {"summaryMaxTopK": 7}}, 7),
+        ("style_detailed_max_words", {"generation": {"detailedMaxWords": 99}}, 99),
+        ("playground_enabled", {"playground": False}, False),
+        ("ssl_cert_path", {"access": {"tls": {"secretRef": {"name": "cert"}}}}, Path("/etc/ragops/tls/tls.crt")),
+        ("ssl_key_path", {"access": {"tls": {"secretRef": {"name": "cert"}}}}, Path("/etc/ragops/tls/tls.key")),
+        ("collection_adopt", {"vectorStore": {"adopt": True}}, True),
         ("score_floor", {"retrieval": {"scoreFloor": 0.125}}, 0.125),
         ("generation_provider", {}, "extractive"),
         ("generation_provider", GEMINI, "gemini"),
         ("gemini_model", {"generation": {"model": "gemini-x"}}, "gemini-x"),
         ("gemini_timeout", {"generation": {"timeoutSeconds": 9}}, 9),
-        ("collection_name", {"collection": "papers"}, "papers"),
+        ("collection_name", {"vectorStore": {"collection": "papers"}}, "papers"),
         ("collection_name", {}, "team-handbook"),
         ("api_key_required", {}, True),
         ("api_key_required", {"access": {"apiKeyRequired": False}}, False),

@@ -58,5 +58,6 @@ def test_the_defaults_of_the_schema_are_the_models_own() -> None:
 
 
 def test_the_columns_are_those_that_were_promised() -> None:
-    assert [name for name, _, _, wide in crd.COLUMNS if not wide] == ["Ready", "Status", "URL", "Model", "Age"]
-    assert [name for name, _, _, wide in crd.COLUMNS if wide] == ["Image", "Replicas", "Reason"]
+    shown = ["Ready", "Status", "URL", "Points", "Model", "Last-Backup", "Age"]
+    assert [name for name, _, _, wide in crd.COLUMNS if not wide] == shown
+    assert [name for name, _, _, wide in crd.COLUMNS if wide] == ["Image", "Replicas", "Index", "Reason"]

@@ -55,6 +55,7 @@ def test_unknown_fields_are_dropped(api_server: Cluster) -> None:
     assert "nonsense" not in stored["spec"]
 
 
+SECRET = {"name": "s", "key": "k"}
 BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "two stores": ({"vectorStore": {"managed": {}, "embedded": {}}}, "spec.vectorStore", "exclude each other"),
     "three stores": (
@@ -74,7 +75,110 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.vectorStore.external.url",
         "apiKeySecretRef",
     ),
-    "two Qdrants": ({"vectorStore": {"managed": {"replicas": 2}}}, "spec.vectorStore.managed.replicas", "2"),
+    "copies without servers": (
+        {"vectorStore": {"managed": {"replicas": 2, "replicationFactor": 3}}},
+        "spec.vectorStore.managed.replicationFactor",
+        "replicationFactor 3 is above replicas 2",
+    ),
+    "more copies written than there are": (
+        {"vectorStore": {"managed": {"replicas": 3, "writeConsistencyFactor": 3}}},
+        "spec.vectorStore.managed.writeConsistencyFactor",
+        "writeConsistencyFactor 3 is above the number of copies",
+    ),
+    "a graph built with too few neighbours": (
+        {"vectorStore": {"managed": {"tuning": {"hnswM": 64, "hnswEfConstruct": 32}}}},
+        "spec.vectorStore.managed.tuning.hnswEfConstruct",
+        "hnswEfConstruct 32 is below hnswM 64",
+    ),
+    "a quantization that is none": (
+        {"vectorStore": {"managed": {"tuning": {"quantization": "int4"}}}},
+        "spec.vectorStore.managed.tuning.quantization",
+        "scalar",
+    ),
+    "replicas and autoscaling": (
+        {"replicas": 3, "autoscaling": {}},
+        "spec.replicas",
+        "replicas 3 and autoscaling exclude each other",
+    ),
+    "fewest above most": (
+        {"autoscaling": {"minReplicas": 5, "maxReplicas": 3}},
+        "spec.autoscaling.minReplicas",
+        "minReplicas 5 is above maxReplicas 3",
+    ),
+    "a scaled store for one writer": (
+        {"autoscaling": {}, "vectorStore": {"embedded": {}}},
+        "spec.autoscaling",
+        "leave autoscaling out",
+    ),
+    "a load that is none": (
+        {"autoscaling": {"targetCPUUtilizationPercentage": 0}},
+        "spec.autoscaling.targetCPUUtilizationPercentage",
+        "greater than or equal to 1",
+    ),
+    "callers from outside, limited to pods": (
+        {"service": {"type": "LoadBalancer"}, "access": {"allowedFrom": [{"namespace": "shop"}]}},
+        "spec.access.allowedFrom",
+        "set service.type to ClusterIP",
+    ),
+    "TLS without a Secret": ({"access": {"tls": {}}}, "spec.access.tls.secretRef", "Required"),
+    "a caller's label that is none": (
+        {"access": {"allowedFrom": [{"podLabels": {"app": "a b"}}]}},
+        "spec.access.allowedFrom[0].podLabels.app",
+        "should match",
+    ),
+    "an Ingress to nowhere": ({"ingress": {}}, "spec.ingress.host", "Required"),
+    "a host that is an address": ({"ingress": {"host": "https://x.example"}}, "spec.ingress.host", "should match"),
+    "a variable of the operator's": (
+        {"podTemplate": {"extraEnv": [{"name": "QDRANT_URL", "value": "http://elsewhere"}]}},
+        "spec.podTemplate.extraEnv[0].name",
+        "name QDRANT_URL is set by the operator",
+    ),
+    "a server's variable of the operator's": (
+        {"vectorStore": {"managed": {"podTemplate": {"extraEnv": [{"name": "QDRANT__SERVICE__API_KEY"}]}}}},
+        "spec.vectorStore.managed.podTemplate.extraEnv[0].name",
+        "is set by the operator",
+    ),
+    "a variable with two values": (
+        {"podTemplate": {"extraEnv": [{"name": "A", "value": "b", "valueFrom": {"secretKeyRef": SECRET}}]}},
+        "spec.podTemplate.extraEnv[0]",
+        "keep value or valueFrom",
+    ),
+    "a variable from two places": (
+        {
+            "podTemplate": {
+                "extraEnv": [{"name": "A", "valueFrom": {"secretKeyRef": SECRET, "configMapKeyRef": SECRET}}]
+            }
+        },
+        "spec.podTemplate.extraEnv[0].valueFrom",
+        "keep secretKeyRef or configMapKeyRef",
+    ),
+    "a variable twice": (
+        {"podTemplate": {"extraEnv": [{"name": "A", "value": "b"}, {"name": "A", "value": "c"}]}},
+        "spec.podTemplate.extraEnv[1]",
+        "Duplicate value",
+    ),
+    "a label of the operator's": (
+        {"podTemplate": {"labels": {"app.kubernetes.io/instance": "other"}}},
+        "spec.podTemplate.labels",
+        "choose another key",
+    ),
+    "an annotation that loosens the pods": (
+        {"podTemplate": {"annotations": {"container.apparmor.security.beta.kubernetes.io/runtime": "unconfined"}}},
+        "spec.podTemplate.annotations",
+        "would loosen",
+    ),
+    "a security context": (
+        {"podTemplate": {"securityContext": {}}},
+        "spec.podTemplate.securityContext",
+        "unknown field",
+    ),
+    "no cache time": ({"retrieval": {"cache": {"ttlSeconds": 0}}}, "spec.retrieval.cache.ttlSeconds", "to 1"),
+    "too many hits": (
+        {"retrieval": {"summaryMaxTopK": 101}},
+        "spec.retrieval.summaryMaxTopK",
+        "less than or equal to 100",
+    ),
+    "an answer of a word": ({"generation": {"detailedMaxWords": 1}}, "spec.generation.detailedMaxWords", "to 10"),
     "a size of words": (
         {"vectorStore": {"managed": {"storage": {"size": "big"}}}},
         "spec.vectorStore.managed.storage.size",
@@ -145,7 +249,11 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a port that is none": ({"service": {"port": 70000}}, "spec.service.port", "65535"),
     "a level that is none": ({"logging": {"level": "LOUD"}}, "spec.logging.level", "WARNING"),
     "a policy that is none": ({"deletionPolicy": "Maybe"}, "spec.deletionPolicy", "Retain"),
-    "a collection of blanks": ({"collection": "my papers"}, "spec.collection", "should match"),
+    "a collection of blanks": (
+        {"vectorStore": {"collection": "my papers"}},
+        "spec.vectorStore.collection",
+        "should match",
+    ),
     "a score beyond the scale": (
         {"retrieval": {"scoreFloor": 2}},
         "spec.retrieval.scoreFloor",
@@ -174,8 +282,8 @@ def test_a_name_that_children_could_not_bear_is_refused(api_server: Cluster, nam
     [
         ({}, {"vectorStore": {"embedded": {}}}, "the kind of store cannot change"),
         ({"vectorStore": {"embedded": {}}}, {}, "the kind of store cannot change"),
-        ({"collection": "a"}, {"collection": "b"}, "collection cannot change"),
-        ({}, {"collection": "b"}, "collection cannot change"),
+        ({"vectorStore": {"collection": "a"}}, {"vectorStore": {"collection": "b"}}, "collection cannot change"),
+        ({}, {"vectorStore": {"collection": "b"}}, "collection cannot change"),
         (
             {"vectorStore": {"managed": {"storage": {"size": "2Gi"}}}},
             {"vectorStore": {"managed": {"storage": {"size": "1Gi"}}}},
@@ -186,6 +294,12 @@ def test_a_name_that_children_could_not_bear_is_refused(api_server: Cluster, nam
             {"vectorStore": {"managed": {"storage": {"storageClassName": "b"}}}},
             "storageClassName cannot change",
         ),
+        (
+            {"vectorStore": {"managed": {"replicas": 3}}},
+            {"vectorStore": {"managed": {"replicas": 2}}},
+            "replicas cannot shrink from 3 to 2",
+        ),
+        ({"vectorStore": {"managed": {"replicas": 3}}}, {}, "keep managed.replicas"),
         ({"vectorStore": {"managed": {"storage": {"size": "80Gi"}}}}, {}, "one of 50Gi"),
         ({}, {"vectorStore": {"managed": {"storage": {"size": "10Gi"}}}}, "one of 50Gi"),
         ({"vectorStore": {"managed": {"storage": {"storageClassName": "a"}}}}, {}, "of the default class"),

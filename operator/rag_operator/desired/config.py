@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from rag_operator import names
 from rag_operator.desired.common import Body, build_object
 from rag_operator.spec import EmbeddedStore, ExternalStore, RagPipeline
-from rag_operator.spec.runtime import Access, Chunking, Embedding, Ingest
+from rag_operator.spec.access import Access
+from rag_operator.spec.runtime import Chunking, Embedding, Ingest, Retrieval
 
 
 def build_config(app: RagPipeline) -> Body:
@@ -28,12 +29,14 @@ def environment(app: RagPipeline) -> dict[str, str]:
         "DATA_DIR": names.DATA_FOLDER,
         "COLLECTION_NAME": app.collection,
         "COLLECTION_OWNER": f"{app.namespace}/{app.name}",
-        "SCORE_FLOOR": _number(spec.retrieval.score_floor),
+        "COLLECTION_ADOPT": _flag(spec.vector_store.adopt),
         "LOG_LEVEL": spec.logging.level,
+        "PLAYGROUND_ENABLED": _flag(spec.playground),
         **_store(app),
         **_embedding(spec.embedding),
         **_chunking(spec.chunking),
         **_ingest(spec.ingest),
+        **_retrieval(spec.retrieval),
         **_generation(app),
         **_access(spec.access),
     }
@@ -63,6 +66,7 @@ def _embedding(embedding: Embedding) -> dict[str, str]:
         "EMBEDDING_MODEL": embedding.dense.model,
         "SPARSE_MODEL": embedding.sparse.model,
         "SPARSE_LANGUAGE": embedding.sparse.language,
+        **({"LATE_INTERACTION_MODEL": embedding.late_interaction.model} if embedding.late_interaction else {}),
     }
 
 
@@ -85,23 +89,44 @@ def _ingest(ingest: Ingest) -> dict[str, str]:
     }
 
 
+def _retrieval(retrieval: Retrieval) -> dict[str, str]:
+    return {
+        "ENABLE_LOCAL_ROUTING": _flag(retrieval.local_routing),
+        "SUMMARY_MAX_TOP_K": str(retrieval.summary_max_top_k),
+        "SCORE_FLOOR": _number(retrieval.score_floor),
+    }
+
+
 def _generation(app: RagPipeline) -> dict[str, str]:
     model = app.spec.generation.model
     return {
         "GENERATION_PROVIDER": app.provider,
         "GEMINI_TIMEOUT": str(app.spec.generation.timeout_seconds),
+        "STYLE_DETAILED_MAX_WORDS": str(app.spec.generation.detailed_max_words),
         **({"GEMINI_MODEL": model} if model else {}),
     }
 
 
 def _access(access: Access) -> dict[str, str]:
     return {
-        "API_KEY_REQUIRED": "1" if access.api_key_required else "0",
+        "API_KEY_REQUIRED": _flag(access.api_key_required),
         "API_KEYS_FILE": f"{names.KEYS_FOLDER}/{names.KEYS_FILE}",
         "RATE_LIMIT_REQUESTS": str(access.rate_limit.requests),
         "RATE_LIMIT_WINDOW": str(access.rate_limit.window_seconds),
         "CORS_ORIGINS": ",".join(access.cors_origins),
+        **(_tls() if access.tls else {}),
     }
+
+
+def _tls() -> dict[str, str]:
+    return {
+        "SSL_CERT_PATH": f"{names.TLS_FOLDER}/{names.TLS_CERT}",
+        "SSL_KEY_PATH": f"{names.TLS_FOLDER}/{names.TLS_KEY}",
+    }
+
+
+def _flag(value: bool) -> str:
+    return "1" if value else "0"
 
 
 def _number(value: float) -> str:

@@ -39,7 +39,7 @@ def build_stateful_set(app: RagPipeline, store: ManagedStore, config_hash: str, 
     body["metadata"]["labels"] |= names.version_label(store.image or "")
     body["spec"] = {
         "serviceName": name,
-        "replicas": store.replicas,
+        "replicas": app.store_replicas,
         "podManagementPolicy": "Parallel",
         "selector": {"matchLabels": names.selector(app.name, names.QDRANT)},
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": app.spec.deletion_policy, "whenScaled": "Retain"},

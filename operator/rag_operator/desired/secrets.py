@@ -18,8 +18,7 @@ def build_keys(app: RagPipeline, keys: Mapping[str, str]) -> Body:
 
 def build_client(app: RagPipeline, keys: Mapping[str, str]) -> Body:
     """The binding Secret, as Service Binding for Kubernetes has it: https://servicebinding.io/spec/core/1.1.0/"""
-    url = names.service_url(app.name, app.namespace, app.spec.service.port)
-    values = {"type": "rag", "provider": "ragops", "url": url, "api-key": keys[names.KEY_CLIENT]}
+    values = {"type": "rag", "provider": "ragops", "url": app.url, "api-key": keys[names.KEY_CLIENT]}
     return _secret(app, names.client(app.name), values)
 
 

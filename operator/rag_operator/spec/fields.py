@@ -87,6 +87,12 @@ class SecretKeyRef(Model):
     )
 
 
+class SecretRef(Model):
+    """A whole Secret of the pipeline's own namespace."""
+
+    name: ObjectName = Field(description="The Secret's name, in the pipeline's own namespace.")
+
+
 class Storage(Model):
     model_config = ruled(
         rule(

@@ -1,4 +1,4 @@
-"""The blocks that say what the runtime does: how it embeds, cuts, takes in, finds and answers, and for whom."""
+"""The blocks that say what the runtime does: how it embeds, cuts, takes in, finds and answers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,16 @@ class SparseEmbedding(Model):
     )
 
 
+class LateInteraction(Model):
+    model: ModelName = Field(description="A ColBERT-like model, by its fastembed name, or a folder in the image.")
+
+
 class Embedding(Model):
     dense: DenseEmbedding = Field(DenseEmbedding(), description="How meaning is embedded.")
     sparse: SparseEmbedding = Field(SparseEmbedding(), description="How words are embedded.")
+    late_interaction: LateInteraction | None = Field(
+        None, description="How the best hits are ranked anew, token by token; left out, they are not."
+    )
 
 
 class ChunkSize(Model):
@@ -59,10 +66,24 @@ class Ingest(Model):
     )
 
 
+class Cache(Model):
+    max_entries: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        1000, description="Responses that each pod keeps; 0 switches the cache off."
+    )
+    ttl_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        300, description="How long a response is kept. A write to the index ends it earlier."
+    )
+
+
 class Retrieval(Model):
+    local_routing: bool = Field(
+        True, description="Whether the way to answer is chosen by local rules, without a call to a model."
+    )
+    summary_max_top_k: Annotated[int, Field(ge=1, le=100)] = Field(20, description="Hits used for a summary.")
     score_floor: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0, description="Hits below this fused score are left out."
     )
+    cache: Cache = Field(Cache(), description="Responses that are kept for the next who asks the same.")
 
 
 class Generation(Model):
@@ -82,31 +103,17 @@ class Generation(Model):
         None, description="The provider's model; left out, the runtime's default."
     )
     api_key_secret_ref: SecretKeyRef | None = Field(None, description="Where the provider's API key is.")
+    detailed_max_words: Annotated[int, Field(ge=10, le=2000)] = Field(
+        150, description="The length of a detailed answer, in words."
+    )
     timeout_seconds: Seconds = Field(60, description="How long an answer may take before it falls back to extractive.")
-
-
-class RateLimit(Model):
-    requests: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
-        100, description="Requests that one key may make in a window, in each pod; 0 is no limit."
-    )
-    window_seconds: Seconds = Field(60, description="The window's length.")
-
-
-Origin = Annotated[str, Field(max_length=253, pattern=r"^(\*|https?://[^/\s,]+)$")]
-
-
-class Access(Model):
-    api_key_required: bool = Field(True, description="Whether requests need one of the pipeline's keys.")
-    rate_limit: RateLimit = Field(RateLimit(), description="How much one caller may ask.")
-    cors_origins: Annotated[tuple[Origin, ...], Field(max_length=50)] = Field(
-        (), description="Origins of web pages that may call the runtime: scheme://host[:port], or *."
-    )
-
-
-class Service(Model):
-    type: Literal["ClusterIP", "LoadBalancer"] = Field("ClusterIP", description="Whether it is reached from outside.")
-    port: Annotated[int, Field(ge=1, le=65535)] = Field(80, description="The Service's port.")
 
 
 class Logging(Model):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What the runtime logs.")
+
+
+class Monitoring(Model):
+    service_monitor: bool = Field(True, description="A ServiceMonitor, by which Prometheus finds the runtime.")
+    prometheus_rule: bool = Field(True, description="A PrometheusRule with alerts.")
+    dashboard: bool = Field(True, description="A ConfigMap with a Grafana dashboard, labelled grafana_dashboard.")

@@ -28,7 +28,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "probes": {"readiness": {"initialDelaySeconds": 1, "periodSeconds": 2}},
         "access": {"apiKeyRequired": False, "corsOrigins": ["https://a.example", "https://b.example"]},
     },
-    "embedded": {**EMBEDDED, "deletionPolicy": "Delete", "collection": "papers"},
+    "embedded": {"vectorStore": {"embedded": {}, "collection": "papers", "adopt": True}, "deletionPolicy": "Delete"},
 }
 
 
