@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # The name of the demo's cluster.
 DEMO ?= demo
+# How often `make faults` does each thing.
+RUNS ?= 10
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help: ## list the targets
@@ -50,6 +52,9 @@ e2e: $(INSTALLED) ## tests in a real cluster
 	$(BIN)/python -m tests.cluster images
 	$(BIN)/pytest -m e2e
 
+faults: $(INSTALLED) ## kill things RUNS times over (10), and write what was lost to build/faults
+	RUNS=$(RUNS) $(BIN)/pytest -m faults -s -q
+
 images: $(INSTALLED) ## build the images
 	$(BIN)/python -m tests.cluster images
 
@@ -62,4 +67,4 @@ lock: $(INSTALLED) ## pin the dependencies anew, with hashes
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	./requirements/lock
 
-.PHONY: help demo down run test check fmt unit e2e images crds lock
+.PHONY: help demo down run test check fmt unit e2e faults images crds lock

@@ -4,6 +4,7 @@ Writes are safe against kill -9 as the real server's are: an update with wait=tr
 is answered, and the log is replayed at the next start.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -91,9 +92,15 @@ class Collection:
             self.shard.close()
 
     def _sync(self) -> None:
+        """The engine prepares the log's next file in a thread of its own, and renames it when it is needed."""
         log = self._folder / "shard" / "wal"
-        for path in (*log.iterdir(), log):
-            sync(path)
+        synced: set[Path] = set()
+        while found := set(log.iterdir()) - synced:
+            for path in found:
+                with contextlib.suppress(FileNotFoundError):
+                    sync(path)
+            synced |= found
+        sync(log)
 
 
 class Storage:
