@@ -2,61 +2,58 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
 
-from rag_runtime.domain import Answer, Generated, Hit
+from rag_runtime.calling import Caller, LastCall
+from rag_runtime.domain import Answer, AnswerEvent, Citation, Cited, Found, Hit, Piece, Tokens, Turn, Wrote
 from rag_runtime.errors import GeneratorUnavailable
 from rag_runtime.ports import Generator
 from rag_runtime.prompting import NOT_FOUND_ANSWER
+from rag_runtime.quoting import ranked_quotes
 from rag_runtime.retrieve import Retriever
 from rag_runtime.routing import Route, Router, Style
+from rag_runtime.weakness import is_weak
 
-# Another attempt may help with these; the others would fail the same way again.
-PASSING = frozenset({"unavailable", "malformed", "empty"})
-# These say nothing about whether the next question could be answered.
-ABOUT_THE_QUESTION = frozenset({"refused", "empty", "rejected"})
 # Quoting reads more hits than a language model is given: they cost it next to nothing.
 QUOTED_HITS = 30
-ATTEMPTS = 3
-BACKOFF_SECONDS = 0.2
+# How an answer ended that had been begun: the label under which it is counted.
+INTERRUPTED = "interrupted"
 
 
-class Breaker:
-    """After so many failures in a row, spare the next requests for a while; then one of them tries again."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, and how it is to be answered."""
 
-    def __init__(
-        self, *, failures: int = 3, pause_seconds: float = 30.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._limit = failures
-        self._pause = pause_seconds
-        self._clock = clock
-        self._failures = 0
-        self._open_until = 0.0
-
-    def check(self) -> None:
-        if self._failures < self._limit:
-            return
-        if self._clock() < self._open_until:
-            raise GeneratorUnavailable("the language model failed repeatedly and is spared for now", reason="spared")
-        self._open_until = self._clock() + self._pause
-
-    def succeeded(self) -> None:
-        self._failures = 0
-
-    def failed(self) -> None:
-        self._failures += 1
-        self._open_until = self._clock() + self._pause
+    question: str
+    top_k: int
+    style: Style | None = None
+    earlier: Sequence[Turn] = ()
+    max_words: int | None = None
 
 
 @dataclass(slots=True)
-class LastCall:
-    """How the language model fared when it was last asked; None before that."""
+class _Draft:
+    """What has been said of an answer so far."""
 
-    error: str | None = None
-    at: float | None = None
+    text: list[str] = field(default_factory=list)
+    citations: list[Citation] = field(default_factory=list)
+    tokens: Tokens = field(default_factory=Tokens)
+    reason: str | None = None
+
+    def take(self, piece: Piece) -> AnswerEvent | None:
+        match piece:
+            case Tokens():
+                self.tokens = piece
+            case Citation():
+                self.citations.append(piece)
+                return Cited(len(self.citations), piece)
+            case str() if piece:
+                self.text.append(piece)
+                return Wrote(piece)
+        return None
 
 
 class Answerer:
@@ -64,81 +61,95 @@ class Answerer:
         self,
         retriever: Retriever,
         router: Router,
-        generator: Generator | None,
+        model: Caller | None,
         quoting: Generator,
         *,
-        timeout_seconds: float = 60.0,
-        breaker: Breaker | None = None,
+        unrelated_below: float | None = None,
         on_degraded: Callable[[str], None] = lambda _: None,
+        on_tokens: Callable[[int, int], None] = lambda *_: None,
     ) -> None:
         self._retriever = retriever
         self._router = router
-        self._generator = generator
+        self._model = model
         self._quoting = quoting
-        self._timeout_seconds = timeout_seconds
-        self._breaker = breaker or Breaker()
+        self._unrelated_below = unrelated_below
         self._on_degraded = on_degraded
-        self.last_call = LastCall()
+        self._on_tokens = on_tokens
 
-    async def answer(self, question: str, *, top_k: int, style: Style | None = None) -> Answer:
-        route = self._router.choose(question, top_k=top_k, style=style)
-        retrieved = await self._retriever.retrieve(question, top_k=max(route.top_k, QUOTED_HITS))
-        begin = time.perf_counter()
-        generated, reason = await self._generate(question, retrieved.hits, route)
-        timings = {**retrieved.timings_ms, "generate": (time.perf_counter() - begin) * 1000}
-        return Answer(
-            text=generated.text,
-            citations=generated.citations,
+    @property
+    def last_call(self) -> LastCall:
+        return self._model.last_call if self._model else LastCall()
+
+    async def answer(self, asked: Asked) -> Answer:
+        async with aclosing(self._events(asked, live=False)) as events:
+            async for event in events:
+                if isinstance(event, Answer):
+                    return event
+        raise AssertionError("an answer is always the last event")
+
+    def stream(self, asked: Asked) -> AsyncGenerator[AnswerEvent, None]:
+        """Raise GeneratorUnavailable where the model fails in the middle: what was said stands, and is not all."""
+        return self._events(asked, live=True)
+
+    async def _events(self, asked: Asked, *, live: bool) -> AsyncGenerator[AnswerEvent, None]:
+        route = self._router.choose(asked.question, top_k=asked.top_k, style=asked.style)
+        route = route.within(asked.max_words)
+        found = await self._retriever.retrieve(
+            asked.question, top_k=max(route.top_k, QUOTED_HITS), explain=self._unrelated_below is not None
+        )
+        yield Found(found.hits[: route.top_k])
+        begin, draft = time.perf_counter(), _Draft()
+        try:
+            async with aclosing(self._pieces(asked, found.hits, route, draft, live=live)) as pieces:
+                async for piece in pieces:
+                    if event := draft.take(piece):
+                        yield event
+        finally:
+            self._on_tokens(draft.tokens.read, draft.tokens.written)
+        timings = {**found.timings_ms, "generate": (time.perf_counter() - begin) * 1000}
+        yield Answer(
+            text="".join(draft.text),
+            citations=tuple(draft.citations),
             route=route.name,
-            degraded=reason is not None,
-            degraded_reason=reason,
+            degraded=draft.reason is not None,
+            degraded_reason=draft.reason,
             timings_ms=_with_total(timings),
+            tokens=draft.tokens,
         )
 
-    async def _generate(self, question: str, hits: Sequence[Hit], route: Route) -> tuple[Generated, str | None]:
-        if not hits:
-            return Generated(NOT_FOUND_ANSWER, ()), None
-        if self._generator is None:
-            return await self._quoting.generate(question, hits, max_words=route.max_words), None
-        try:
-            return await self._ask(self._generator, question, hits[: route.top_k], route), None
-        except GeneratorUnavailable as failed:
-            self._on_degraded(failed.reason)
-            quoted = await self._quoting.generate(question, hits, max_words=route.max_words)
-            return quoted, failed.reason
+    async def _pieces(
+        self, asked: Asked, hits: Sequence[Hit], route: Route, draft: _Draft, *, live: bool
+    ) -> AsyncGenerator[Piece, None]:
+        """The model's words where they can be had, else quotes."""
+        if not hits or (self._model and self._is_weak(asked.question, hits)):
+            yield NOT_FOUND_ANSWER
+            return
+        if self._model:
+            given = hits[: route.top_k]
+            words = self._model.generate(
+                asked.question, given, max_words=route.max_words, earlier=asked.earlier, live=live
+            )
+            try:
+                async with aclosing(words):
+                    async for piece in words:
+                        yield piece
+            except GeneratorUnavailable as failed:
+                if draft.text or draft.citations:
+                    self._on_degraded(INTERRUPTED)
+                    raise
+                self._on_degraded(failed.reason)
+                draft.reason = failed.reason
+            else:
+                return
+        async for piece in self._quoting.generate(asked.question, hits, max_words=route.max_words):
+            yield piece
 
-    async def _ask(self, generator: Generator, question: str, hits: Sequence[Hit], route: Route) -> Generated:
-        """The attempts share one deadline, and the breaker counts what they came to."""
-        self._breaker.check()
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                generated = await _attempts(generator, question, hits, route)
-        except TimeoutError as late:
-            failed = GeneratorUnavailable("the language model did not answer in time", reason="timeout")
-            self._note(failed)
-            raise failed from late
-        except GeneratorUnavailable as failed:
-            self._note(failed)
-            raise
-        self._breaker.succeeded()
-        self.last_call = LastCall(None, time.time())
-        return generated
-
-    def _note(self, failed: GeneratorUnavailable) -> None:
-        if failed.reason not in ABOUT_THE_QUESTION:
-            self._breaker.failed()
-            self.last_call = LastCall(str(failed), time.time())
-
-
-async def _attempts(generator: Generator, question: str, hits: Sequence[Hit], route: Route) -> Generated:
-    for attempt in range(1, ATTEMPTS):
-        try:
-            return await generator.generate(question, hits, max_words=route.max_words)
-        except GeneratorUnavailable as failed:
-            if failed.reason not in PASSING:
-                raise
-            await asyncio.sleep(BACKOFF_SECONDS * 2**attempt)
-    return await generator.generate(question, hits, max_words=route.max_words)
+    def _is_weak(self, question: str, hits: Sequence[Hit]) -> bool:
+        """Where the dense model was not measured, the language model is left to judge."""
+        if self._unrelated_below is None:
+            return False
+        coverage = max((quote.coverage for quote in ranked_quotes(question, hits)), default=0.0)
+        return is_weak(coverage, hits, unrelated_below=self._unrelated_below)
 
 
 def _with_total(timings: Mapping[str, float]) -> dict[str, float]:

@@ -27,6 +27,7 @@ from rag_runtime.api.gate import Gate, RequestContext
 from rag_runtime.api.limits import BodyLimit, RateLimiter
 from rag_runtime.api.metrics import Metrics
 from rag_runtime.api.security import KeyRing
+from rag_runtime.calling import Caller
 from rag_runtime.chunking import CHUNKER_VERSION, ChunkLimits, chunk_document
 from rag_runtime.domain import Chunk, Document, PlaceKind
 from rag_runtime.errors import Overloaded, SettingInvalid
@@ -38,6 +39,7 @@ from rag_runtime.retrieve import Retriever
 from rag_runtime.routing import Router
 from rag_runtime.service import Runtime, Service
 from rag_runtime.settings import Settings
+from rag_runtime.weakness import UNRELATED_BELOW
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +59,11 @@ def create_app(
 ) -> FastAPI:
     """Nothing is opened before the lifespan begins. Raises SettingInvalid for keys that cannot be read."""
     metrics = Metrics()
-    runtime = Runtime(lambda: build_service(settings, metrics, ports or Ports()), preload=settings.preload_models)
+    runtime = Runtime(
+        lambda: build_service(settings, metrics, ports or Ports()),
+        preload=settings.preload_models,
+        grace_seconds=settings.shutdown_grace,
+    )
     monitor = health.Monitor(
         health.probes(runtime, data_dir=settings.data_dir, memory_threshold_mb=settings.memory_threshold_mb),
         settings.health_check_interval,
@@ -154,13 +160,15 @@ def build_service(settings: Settings, metrics: Metrics, ports: Ports) -> Service
         timeout_seconds=settings.qdrant_timeout,
         on_hits=metrics.results,
     )
+    unrelated_below = None if ports.embedder else UNRELATED_BELOW.get(settings.embedding_model)
     answerer = Answerer(
         retriever,
         Router(settings.enable_local_routing, settings.summary_max_top_k, settings.style_detailed_max_words),
-        measured,
-        ExtractiveGenerator(),
-        timeout_seconds=settings.gemini_timeout,
+        Caller(measured, timeout_seconds=settings.gemini_timeout) if measured else None,
+        ExtractiveGenerator(unrelated_below=unrelated_below),
+        unrelated_below=unrelated_below,
         on_degraded=metrics.degraded,
+        on_tokens=metrics.tokens,
     )
     loader = FileLoader()
     ingester = Ingester(store, loader, runner, accepts=_has_memory(settings.memory_threshold_mb))

@@ -139,13 +139,23 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
-class Generated:
-    """What a generator wrote, with the spans it leans on and the tokens it cost (0 where nothing counts them)."""
+class Tokens:
+    """What a language model read and wrote for an answer so far; 0 where nothing counts them."""
 
+    read: int = 0
+    written: int = 0
+
+
+# What a generator says, in order: words, the citation of the next number, what it cost up to here.
+Piece = str | Citation | Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What was said earlier in a conversation."""
+
+    role: Literal["user", "assistant"]
     text: str
-    citations: tuple[Citation, ...]
-    tokens_in: int = 0
-    tokens_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +166,33 @@ class Answer:
     degraded: bool = False
     degraded_reason: str | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    tokens: Tokens = Tokens()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The first event of an answer: the hits it is made from."""
+
+    hits: Sequence[Hit]
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """From here on, the text may hold the mark `[number]`, which stands for this citation."""
+
+    number: int
+    citation: Citation
+
+
+@dataclass(frozen=True, slots=True)
+class Wrote:
+    """The next words of an answer."""
+
+    text: str
+
+
+# An answer as it comes about; the whole of it is the last event.
+AnswerEvent = Found | Cited | Wrote | Answer
 
 
 FileStatus = Literal["queued", "stored", "unchanged", "failed"]

@@ -62,11 +62,15 @@ class StoreUnavailable(Unavailable):
 
 
 class GeneratorUnavailable(Unavailable):
-    """The language model is slow, down, out of quota or refuses; `reason` is one word for a metric's label."""
+    """The language model is slow, down, out of quota or refuses; `reason` is one word for a metric's label.
 
-    def __init__(self, message: str, *, reason: str) -> None:
+    `retry_after` is how many seconds the model itself asks callers to wait, where it says so.
+    """
+
+    def __init__(self, message: str, *, reason: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.retry_after = retry_after
 
 
 class Misconfigured(RagError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Generated, Hit, Job, Vectors
+from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Hit, Job, Piece, Turn, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,14 @@ class Generator(Protocol):
     @property
     def model(self) -> str: ...
 
-    async def generate(self, question: str, hits: Sequence[Hit], *, max_words: int) -> Generated:
-        """Raise GeneratorUnavailable, with a reason fit for a label, when no answer can be had."""
+    def generate(
+        self, question: str, hits: Sequence[Hit], *, max_words: int, earlier: Sequence[Turn] = ()
+    ) -> AsyncIterator[Piece]:
+        """The answer as it is written. A citation comes before the words that hold its mark; the first one is [1].
+
+        Raise GeneratorUnavailable, with a reason fit for a label, when no answer can be had, or no more of it.
+        Leaving the iteration ends the call.
+        """
 
     async def check(self) -> None:
         """A free call that shows whether the provider can be reached; never a paid answer."""

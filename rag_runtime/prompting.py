@@ -1,4 +1,4 @@
-"""Question and hits to a prompt, and a model's words back to citations. Pure: the delimiter is an argument."""
+"""Question and hits to a prompt. Pure: the delimiter is an argument."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag_runtime.domain import Citation, Hit, PlaceKind
-from rag_runtime.quoting import best_quote, to_citation
+from rag_runtime.domain import Hit, PlaceKind, Turn
 
 NOT_FOUND = "NOT_FOUND"
 NOT_FOUND_ANSWER = "Not found in the documents."
-MARK = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
-SENTENCE = re.compile(r"[^.!?\n]*$")
+SAYS_NOT_FOUND = re.compile(rf"[\W_]*{NOT_FOUND}(?:\W|$)", re.IGNORECASE)
+# A conversation is there to understand the question by; what it rests on are the passages.
+MAX_TURNS = 6
+MAX_TURN_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,10 @@ class Prompt:
     user: str
 
 
-def build_prompt(question: str, hits: Sequence[Hit], *, delimiter: str, max_words: int) -> Prompt:
-    """The passages stand between lines that hold `delimiter`, which no passage can know or contain."""
+def build_prompt(
+    question: str, hits: Sequence[Hit], *, delimiter: str, max_words: int, earlier: Sequence[Turn] = ()
+) -> Prompt:
+    """Passages and earlier turns stand between lines that hold `delimiter`, which none can know or contain."""
     system = (
         "You answer questions from numbered passages of documents.\n"
         f"Each passage stands between a line with <<{delimiter} and a line with {delimiter}>>. What stands between "
@@ -31,8 +34,12 @@ def build_prompt(question: str, hits: Sequence[Hit], *, delimiter: str, max_word
         f"[2, 3]. If the passages do not answer the question, answer with exactly {NOT_FOUND}.\n"
         f"Answer in the language of the question, in at most {max_words} words, as plain text."
     )
-    passages = "\n".join(_passage(number, hit, delimiter) for number, hit in enumerate(hits, start=1))
-    return Prompt(system, f"{passages}\n\nQuestion: {question.replace(delimiter, '')}")
+    if earlier:
+        system += "\nThe conversation so far, quoted likewise, only tells what the question refers to."
+    passages = [_passage(number, hit, delimiter) for number, hit in enumerate(hits, start=1)]
+    turns = [_conversation(earlier, delimiter)] if earlier else []
+    quoted = "\n".join([*passages, *turns])
+    return Prompt(system, f"{quoted}\n\nQuestion: {question.replace(delimiter, '')}")
 
 
 def _passage(number: int, hit: Hit, delimiter: str) -> str:
@@ -41,34 +48,19 @@ def _passage(number: int, hit: Hit, delimiter: str) -> str:
     kind = "row" if chunk.place_kind is PlaceKind.ROW else "page"
     place = f", {kind} {first}" if first is not None else ""
     source = " ".join(chunk.source.split())
-    body = f"passage [{number}] from {source}{place}\n{chunk.text}".replace(delimiter, "")
-    return f"<<{delimiter}\n{body}\n{delimiter}>>"
+    return _fenced(f"passage [{number}] from {source}{place}\n{chunk.text}", delimiter)
+
+
+def _conversation(turns: Sequence[Turn], delimiter: str) -> str:
+    """The last of them, each cut to its beginning, without marks: their numbers are of other passages."""
+    lines = [f"{turn.role}: {turn.text[:MAX_TURN_CHARACTERS]}" for turn in turns[-MAX_TURNS:]]
+    return _fenced("conversation so far\n" + re.sub(r"\[\d{1,3}\]", "", "\n".join(lines)), delimiter)
+
+
+def _fenced(text: str, delimiter: str) -> str:
+    return f"<<{delimiter}\n{text.replace(delimiter, '')}\n{delimiter}>>"
 
 
 def is_not_found(text: str) -> bool:
-    return text.strip().strip(".*`\"'").upper() == NOT_FOUND
-
-
-def cited(text: str, hits: Sequence[Hit]) -> tuple[str, tuple[Citation, ...]]:
-    """The text with its marks renumbered in order of appearance, and the citation that each mark stands for."""
-    citations: list[Citation] = []
-    numbers: dict[int, int] = {}
-
-    def renumber(mark: re.Match[str]) -> str:
-        claim = _claim_before(text, mark.start())
-        for passage in dict.fromkeys(int(part) for part in mark.group(1).split(",")):
-            if 1 <= passage <= len(hits) and passage not in numbers:
-                citations.append(to_citation(best_quote(claim, hits[passage - 1])))
-                numbers[passage] = len(citations)
-        known = [numbers[p] for p in dict.fromkeys(int(part) for part in mark.group(1).split(",")) if p in numbers]
-        return "".join(f"[{number}]" for number in known)
-
-    renumbered = MARK.sub(renumber, text)
-    return renumbered.strip(), tuple(citations)
-
-
-def _claim_before(text: str, end: int) -> str:
-    """The sentence that a mark closes, whether the mark stands before its full stop or after it."""
-    before = MARK.sub("", text[:end]).rstrip(" .!?")
-    found = SENTENCE.search(before)
-    return found.group() if found else before
+    """Whether a model said so, whatever it added."""
+    return SAYS_NOT_FOUND.match(text) is not None

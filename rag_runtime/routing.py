@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Style = Literal["concise", "detailed", "summary"]
@@ -27,6 +27,10 @@ class Route:
     name: RouteName
     top_k: int
     max_words: int
+
+    def within(self, max_words: int | None) -> Route:
+        """The same, in no more words than that."""
+        return self if max_words is None else replace(self, max_words=min(self.max_words, max_words))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 STORE_RETRY_SECONDS = 2.0
 FIRST_REQUEST_SECONDS = 60.0
+# What streams leave of the time for an end, so that their last words get out.
+LAST_WORDS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,17 @@ class Runtime:
     Without `preload` it starts at the first request. `on_fatal` is called when it never can.
     """
 
-    def __init__(self, build: Callable[[], Service], *, preload: bool = True) -> None:
+    def __init__(self, build: Callable[[], Service], *, preload: bool = True, grace_seconds: float = 25.0) -> None:
         self._build = build
         self._preload = preload
+        self._patience = max(grace_seconds - LAST_WORDS_SECONDS, grace_seconds / 2)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.on_fatal: Callable[[Exception], None] = lambda _: None
         self._service: Service | None = None
         self._starting: asyncio.Task[None] | None = None
         self.started = asyncio.Event()
+        # Set when streams that still run must say that they are cut off.
+        self.ending = asyncio.Event()
         self.stopping = False
 
     @property
@@ -69,6 +75,7 @@ class Runtime:
         return not self.stopping and (self.is_started or not self._preload)
 
     def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
         if self._preload:
             self._begin()
 
@@ -86,7 +93,9 @@ class Runtime:
             self._starting = asyncio.create_task(self._start(), name="start")
 
     def drain(self) -> None:
-        """Take no new documents and say so to the readiness probe; what runs goes on."""
+        """Take no new documents and say so to the readiness probe; what runs goes on. A signal's handler may call."""
+        if self._loop is not None and not self.stopping:
+            self._loop.call_soon_threadsafe(self._loop.call_later, self._patience, self.ending.set)
         self.stopping = True
         if self._service is not None:
             self._service.runner.refuse()

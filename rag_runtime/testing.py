@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,11 +18,13 @@ from rag_runtime.domain import (
     Document,
     DocumentId,
     EmbeddedChunk,
-    Generated,
     Hit,
     Job,
+    Piece,
     SparseVector,
     StageRank,
+    Tokens,
+    Turn,
     Vectors,
 )
 from rag_runtime.errors import RagError
@@ -212,19 +214,32 @@ def _sparse_score(one: Vectors, other: Vectors) -> float:
 
 @dataclass
 class ScriptedGenerator:
-    """Says `text` and cites every hit; while `fault` is set it raises that. `asked` keeps the questions."""
+    """Cites every hit, then says `text` word by word; costs 10 tokens and one a word. `asked` keeps the questions.
+
+    While `fault` is set it raises that: before anything else, or after so many words as `fault_after` says.
+    """
 
     text: str = "Scripted."
     fault: Exception | None = None
+    fault_after: int = 0
     model: str = "scripted"
     asked: list[str] = field(default_factory=list)
+    earlier: list[Turn] = field(default_factory=list)
 
-    async def generate(self, question: str, hits: Sequence[Hit], *, max_words: int) -> Generated:
+    async def generate(
+        self, question: str, hits: Sequence[Hit], *, max_words: int, earlier: Sequence[Turn] = ()
+    ) -> AsyncIterator[Piece]:
         self.asked.append(question)
-        if self.fault is not None:
+        self.earlier = list(earlier)
+        if self.fault is not None and not self.fault_after:
             raise self.fault
-        words = self.text.split()[:max_words]
-        return Generated(" ".join(words), tuple(to_citation(best_quote(question, hit)) for hit in hits), 10, len(words))
+        for hit in hits:
+            yield to_citation(best_quote(question, hit))
+        for number, word in enumerate(self.text.split()[:max_words], start=1):
+            yield Tokens(10, number)
+            yield word if number == 1 else f" {word}"
+            if self.fault is not None and number == self.fault_after:
+                raise self.fault
 
     async def check(self) -> None:
         if self.fault is not None:

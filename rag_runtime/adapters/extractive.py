@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
-from rag_runtime.domain import Generated, Hit
+from rag_runtime.domain import Hit, Piece, Turn
 from rag_runtime.prompting import NOT_FOUND_ANSWER
 from rag_runtime.quoting import Quote, ranked_quotes, to_citation
+from rag_runtime.weakness import is_weak
 
-# Below this share of the question's weight, a quote shares little but grammar with it.
-MIN_COVERAGE = 0.42
 # A further quote must cover at least this much of what the best one does.
 FURTHER_SHARE = 0.7
 WORDS_PER_QUOTE = 50
@@ -20,20 +19,32 @@ class ExtractiveGenerator:
 
     model = "extractive"
 
-    async def generate(self, question: str, hits: Sequence[Hit], *, max_words: int) -> Generated:
-        quotes = _chosen(ranked_quotes(question, hits), max_words)
+    def __init__(self, *, unrelated_below: float | None = None) -> None:
+        self._unrelated_below = unrelated_below
+
+    async def generate(
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        *,
+        max_words: int,
+        earlier: Sequence[Turn] = (),  # noqa: ARG002 - a quote needs no conversation
+    ) -> AsyncIterator[Piece]:
+        ranked = ranked_quotes(question, hits)
+        coverage = ranked[0].coverage if ranked else 0.0
+        weak = is_weak(coverage, hits, unrelated_below=self._unrelated_below)
+        quotes = [] if weak or not coverage else _chosen(ranked, max_words)
         if not quotes:
-            return Generated(NOT_FOUND_ANSWER, ())
-        text = "\n".join(f"{_one_line(quote.text)} [{number}]" for number, quote in enumerate(quotes, start=1))
-        return Generated(text, tuple(to_citation(quote) for quote in quotes))
+            yield NOT_FOUND_ANSWER
+        for number, quote in enumerate(quotes, start=1):
+            yield to_citation(quote)
+            yield f"{'' if number == 1 else chr(10)}{_one_line(quote.text)} [{number}]"
 
     async def check(self) -> None:
         """Nothing outside this process is needed."""
 
 
 def _chosen(quotes: Sequence[Quote], max_words: int) -> list[Quote]:
-    if not quotes or quotes[0].coverage < MIN_COVERAGE:
-        return []
     floor = quotes[0].coverage * FURTHER_SHARE
     distinct = {_one_line(quote.text): quote for quote in reversed(quotes) if quote.coverage >= floor}
     return [*reversed(distinct.values())][: max(1, max_words // WORDS_PER_QUOTE)]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Generated, Hit, Job, Vectors
+from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Hit, Job, Piece, Turn, Vectors
 from rag_runtime.ports import ChunkStore, Embedder, Generator, Search, Tokenizer
 
 # Called with a stage's name and its seconds, whether the stage succeeded or not.
@@ -126,9 +126,13 @@ class MeasuredGenerator:
     def model(self) -> str:
         return self._inner.model
 
-    async def generate(self, question: str, hits: Sequence[Hit], *, max_words: int) -> Generated:
+    async def generate(
+        self, question: str, hits: Sequence[Hit], *, max_words: int, earlier: Sequence[Turn] = ()
+    ) -> AsyncIterator[Piece]:
+        pieces = self._inner.generate(question, hits, max_words=max_words, earlier=earlier)
         with _timed(self._observe, "generate"):
-            return await self._inner.generate(question, hits, max_words=max_words)
+            async for piece in pieces:
+                yield piece
 
     async def check(self) -> None:
         await self._inner.check()

@@ -18,13 +18,14 @@ from rag_runtime.problems import TYPE_PREFIX, to_problem
 
 RETRY_AFTER_SECONDS = "5"
 MAX_SHOWN_ERRORS = 20
+LATE = "the answer was not ready in time: try again"
 
 
 def problem_response(
     scope: Scope, problem: Mapping[str, object], *, headers: Mapping[str, str] | None = None
 ) -> Response:
     status = int(str(problem["status"]))
-    body = {**problem, "instance": scope["path"], "request_id": scope.get("state", {}).get("request_id", "")}
+    body = in_request(scope, problem)
     extra = {"Retry-After": RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     return Response(
         # ASCII only, as a path may hold what UTF-8 cannot.
@@ -33,6 +34,16 @@ def problem_response(
         media_type="application/problem+json",
         headers={**extra, **(headers or {})},
     )
+
+
+def in_request(scope: Scope, problem: Mapping[str, object]) -> dict[str, object]:
+    """The problem with the request that it came up in."""
+    return {**problem, "instance": scope["path"], "request_id": scope.get("state", {}).get("request_id", "")}
+
+
+def problem_of(error: Exception) -> dict[str, object]:
+    """What an exception is to a caller, a passed deadline included."""
+    return plain_problem(504, LATE) if isinstance(error, TimeoutError) else to_problem(error)
 
 
 def plain_problem(
@@ -85,6 +96,5 @@ async def _http(request: Request, error: Exception) -> Response:
     return problem_response(request.scope, plain_problem(error.status_code, error.detail), headers=error.headers)
 
 
-async def _late(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    problem = plain_problem(504, "the answer was not ready in time: try again")
-    return problem_response(request.scope, problem, headers={"Retry-After": RETRY_AFTER_SECONDS})
+async def _late(request: Request, error: Exception) -> Response:
+    return problem_response(request.scope, problem_of(error), headers={"Retry-After": RETRY_AFTER_SECONDS})

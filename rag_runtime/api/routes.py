@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.exceptions import RequestValidationError
@@ -12,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from rag_runtime import __version__
-from rag_runtime.api import schemas
+from rag_runtime.answer import Asked
+from rag_runtime.api import schemas, sse
 from rag_runtime.api.body import StrictJsonRoute, content_type, read_json, require_json
 from rag_runtime.api.problems import PROBLEMS
-from rag_runtime.domain import DocumentId, Job
+from rag_runtime.domain import Answer, AnswerEvent, Cited, DocumentId, Found, Job, Wrote
 from rag_runtime.errors import NotFound, Overloaded, RequestError
 from rag_runtime.ingest import Upload
 from rag_runtime.service import Runtime, Service
@@ -26,6 +29,9 @@ MAX_FORM_FIELDS = 16
 # How long `?wait=true` waits before it answers 202 after all.
 WAIT_SECONDS = 600.0
 
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "With stream: typed events"}
+}
 DOCUMENTS_BODY = {
     "requestBody": {
         "required": True,
@@ -51,10 +57,42 @@ async def _service(request: Request) -> Service:
     return await runtime.serving()
 
 
-@router.post("/query", tags=["questions"], summary="Ask the documents; the answer cites them")
-async def query(request: Request, body: schemas.QueryRequest) -> schemas.QueryResponse:
-    answer = await (await _service(request)).answerer.answer(body.question, top_k=body.top_k, style=body.style)
-    return schemas.QueryResponse.of(answer)
+@router.post(
+    "/query",
+    tags=["questions"],
+    summary="Ask the documents; the answer cites them",
+    response_model=schemas.QueryResponse,
+    responses=STREAMED,
+)
+async def query(request: Request, body: schemas.QueryRequest) -> schemas.QueryResponse | Response:
+    answerer = (await _service(request)).answerer
+    asked = Asked(body.question, body.top_k, body.style)
+    request_id: str = request.state.request_id
+    if body.stream:
+        return await sse.respond(request, answerer.stream(asked), render=_typed(request_id), fail=_typed_error)
+    return schemas.QueryResponse.of(await answerer.answer(asked), request_id)
+
+
+def _typed(request_id: str) -> sse.Render:
+    """An answer's events by name, the data of each in the shape that the other routes give it."""
+
+    def render(event: AnswerEvent) -> Iterator[bytes]:
+        match event:
+            case Found():
+                hits = [schemas.HitModel.of(hit).model_dump() for hit in event.hits]
+                yield sse.message({"hits": hits}, event="hits")
+            case Wrote():
+                yield sse.message({"text": event.text}, event="text")
+            case Cited():
+                yield sse.message({"number": event.number, **asdict(event.citation)}, event="citation")
+            case Answer():
+                yield sse.message(schemas.QueryResponse.of(event, request_id).model_dump(), event="done")
+
+    return render
+
+
+def _typed_error(problem: Mapping[str, object]) -> Iterator[bytes]:
+    yield sse.message(problem, event="error")
 
 
 @router.post("/retrieve", tags=["questions"], summary="Find the chunks that bear on a question")

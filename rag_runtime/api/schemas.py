@@ -56,6 +56,7 @@ class QueryRequest(Strict):
     question: Question
     top_k: TopK = 5
     style: Literal["concise", "detailed", "summary"] | None = None
+    stream: bool = False
 
 
 class RetrieveRequest(Strict):
@@ -95,19 +96,32 @@ class CitationModel(BaseModel):
     score: float
 
 
+class UsageModel(BaseModel):
+    """Tokens as the language model counts them; 0 where it was not asked."""
+
+    tokens_in: int
+    tokens_out: int
+
+
 class QueryResponse(BaseModel):
+    """`request_id` is what feedback names the answer by."""
+
     answer: str
     citations: list[CitationModel]
     route: str
     degraded: bool
     degraded_reason: str | None
+    usage: UsageModel
     timings_ms: dict[str, float]
+    request_id: str
 
     @classmethod
-    def of(cls, answer: Answer) -> Self:
+    def of(cls, answer: Answer, request_id: str) -> Self:
         return cls(
             answer=answer.text,
             citations=[CitationModel(**asdict(citation)) for citation in answer.citations],
+            usage=UsageModel(tokens_in=answer.tokens.read, tokens_out=answer.tokens.written),
+            request_id=request_id,
             route=answer.route,
             degraded=answer.degraded,
             degraded_reason=answer.degraded_reason,

@@ -1,28 +1,35 @@
-"""A language model that fails is spared, bounded in time, and replaced by quotes."""
+"""A question becomes hits, words and citations; where the model fails, quotes."""
 
 from __future__ import annotations
-
-import asyncio
-from collections.abc import Sequence
 
 import pytest
 
 from rag_runtime.adapters.extractive import ExtractiveGenerator
-from rag_runtime.answer import Answerer, Breaker
-from rag_runtime.domain import Answer, DocumentId, EmbeddedChunk, Generated, Hit
+from rag_runtime.answer import Answerer, Asked
+from rag_runtime.calling import Caller
+from rag_runtime.domain import Answer, AnswerEvent, Cited, DocumentId, EmbeddedChunk, Found, Tokens, Wrote
 from rag_runtime.errors import GeneratorUnavailable
 from rag_runtime.retrieve import Retriever
 from rag_runtime.routing import Router
 from rag_runtime.testing import HashEmbedder, MemoryStore, ScriptedGenerator
 from tests.rag_runtime.hits import plain
 
-QUESTION = "When does boarding close?"
+ASKED = Asked("When does boarding close?", top_k=5)
+QUOTE = "Boarding closes at noon. [1]"
+
+
+class Counted:
+    """What the answerer reports."""
+
+    def __init__(self) -> None:
+        self.degraded: list[str] = []
+        self.tokens: list[tuple[int, int]] = []
 
 
 async def answerer(
-    generator: ScriptedGenerator, *, timeout_seconds: float = 5.0, breaker: Breaker | None = None
+    generator: ScriptedGenerator | None, *, counted: Counted | None = None, unrelated_below: float | None = None
 ) -> Answerer:
-    store, embedder = MemoryStore(), HashEmbedder()
+    store, embedder, counted = MemoryStore(), HashEmbedder(), counted or Counted()
     chunk = plain("Boarding closes at noon.").chunk
     (vectors,) = await embedder.embed_documents([chunk.text])
     await store.stage([EmbeddedChunk(chunk, vectors)])
@@ -30,62 +37,79 @@ async def answerer(
     return Answerer(
         Retriever(embedder, store),
         Router(local_routing=True, summary_top_k=20, detailed_max_words=150),
-        generator,
+        Caller(generator) if generator else None,
         ExtractiveGenerator(),
-        timeout_seconds=timeout_seconds,
-        breaker=breaker,
+        unrelated_below=unrelated_below,
+        on_degraded=counted.degraded.append,
+        on_tokens=lambda *tokens: counted.tokens.append(tokens),
     )
 
 
-def failing(reason: str) -> ScriptedGenerator:
-    return ScriptedGenerator(fault=GeneratorUnavailable("no", reason=reason))
+async def streamed(asking: Answerer, asked: Asked = ASKED) -> list[AnswerEvent]:
+    return [event async for event in asking.stream(asked)]
 
 
-@pytest.mark.parametrize(("reason", "attempts"), [("unavailable", 3), ("quota", 1), ("refused", 1), ("timeout", 1)])
-async def test_only_what_may_pass_is_tried_again(reason: str, attempts: int) -> None:
-    generator = failing(reason)
-    answer = await (await answerer(generator)).answer(QUESTION, top_k=5)
-    assert len(generator.asked) == attempts
-    assert (answer.degraded_reason, answer.text) == (reason, "Boarding closes at noon. [1]")
+def failing(reason: str = "quota", *, after: int = 0) -> ScriptedGenerator:
+    fault = GeneratorUnavailable("no", reason=reason)
+    return ScriptedGenerator("It closes at noon.", fault=fault, fault_after=after)
 
 
-async def test_one_that_hangs_is_left_after_the_deadline() -> None:
-    class Hanging(ScriptedGenerator):
-        async def generate(self, question: str, hits: Sequence[Hit], *, max_words: int) -> Generated:
-            await asyncio.sleep(60)
-            raise AssertionError
-
-    answer = await (await answerer(Hanging(), timeout_seconds=0.05)).answer(QUESTION, top_k=5)
-    assert answer.degraded_reason == "timeout"
-
-
-async def test_after_three_failures_it_is_spared_and_then_tried_once_more() -> None:
-    now = 0.0
-    generator = failing("quota")
-    asking = await answerer(generator, breaker=Breaker(failures=3, pause_seconds=30, clock=lambda: now))
-
-    async def reasons(times: int) -> list[str | None]:
-        return [(await asking.answer(QUESTION, top_k=5)).degraded_reason for _ in range(times)]
-
-    assert await reasons(5) == ["quota"] * 3 + ["spared"] * 2
-    now = 31.0
-    assert await reasons(2) == ["quota", "spared"]
-    generator.fault, now = None, 62.0
-    assert await reasons(2) == [None, None]
+async def test_the_events_are_hits_citations_words_and_the_whole_answer() -> None:
+    found, cited, *words, whole = await streamed(await answerer(ScriptedGenerator("It closes at noon.")))
+    assert isinstance(found, Found)
+    assert isinstance(cited, Cited)
+    assert (cited.number, cited.citation.text) == (1, "Boarding closes at noon.")
+    assert isinstance(whole, Answer)
+    assert "".join(word.text for word in words if isinstance(word, Wrote)) == whole.text == "It closes at noon."
+    assert whole.citations == (cited.citation,)
 
 
-async def test_a_refusal_is_about_the_question_and_spares_nobody() -> None:
-    generator = failing("refused")
+@pytest.mark.parametrize("generator", [None, ScriptedGenerator("It closes at noon."), failing()])
+async def test_streamed_or_not_the_answer_is_the_same(generator: ScriptedGenerator | None) -> None:
     asking = await answerer(generator)
-    answers: list[Answer] = [await asking.answer(QUESTION, top_k=5) for _ in range(5)]
-    assert {answer.degraded_reason for answer in answers} == {"refused"}
-    assert len(generator.asked) == 5
+    whole, (*_, last) = await asking.answer(ASKED), await streamed(asking)
+    assert isinstance(last, Answer)
+    assert (whole.text, whole.citations, whole.degraded_reason) == (last.text, last.citations, last.degraded_reason)
 
 
-async def test_the_last_call_is_remembered_for_the_health_page() -> None:
-    asking = await answerer(generator := failing("quota"))
-    await asking.answer(QUESTION, top_k=5)
-    assert asking.last_call.error == "no"
-    generator.fault = None
-    await asking.answer(QUESTION, top_k=5)
-    assert asking.last_call.error is None
+async def test_a_model_that_fails_before_it_speaks_is_replaced_by_quotes() -> None:
+    counted = Counted()
+    *_, whole = await streamed(await answerer(failing(), counted=counted))
+    assert isinstance(whole, Answer)
+    assert (whole.text, whole.degraded_reason, counted.degraded) == (QUOTE, "quota", ["quota"])
+
+
+async def test_what_was_streamed_cannot_be_unsaid() -> None:
+    """A model that fails in the middle ends the stream; nothing else is put in the place of what was said."""
+    counted = Counted()
+    events = (await answerer(failing(after=2), counted=counted)).stream(ASKED)
+    heard = [await anext(events) for _ in range(4)]
+    assert "".join(event.text for event in heard if isinstance(event, Wrote)) == "It closes"
+    with pytest.raises(GeneratorUnavailable):
+        await anext(events)
+    assert (counted.degraded, counted.tokens) == (["interrupted"], [(10, 2)])
+
+
+async def test_what_was_not_streamed_was_never_said() -> None:
+    answer = await (await answerer(failing(after=2))).answer(ASKED)
+    assert (answer.text, answer.degraded_reason, len(answer.citations)) == (QUOTE, "quota", 1)
+
+
+async def test_tokens_are_in_the_answer_and_counted() -> None:
+    counted = Counted()
+    answer = await (await answerer(ScriptedGenerator("It closes at noon."), counted=counted)).answer(ASKED)
+    assert answer.tokens == Tokens(10, 4)
+    assert counted.tokens == [(10, 4)]
+
+
+async def test_no_model_is_paid_for_a_question_that_the_hits_do_not_bear_on() -> None:
+    generator = ScriptedGenerator()
+    asking = await answerer(generator, unrelated_below=0.9)
+    answer = await asking.answer(Asked("Which glacier melted fastest?", top_k=5))
+    assert (answer.text, answer.citations, answer.degraded) == ("Not found in the documents.", (), False)
+    assert generator.asked == []
+
+
+async def test_the_asker_can_want_fewer_words() -> None:
+    answer = await (await answerer(ScriptedGenerator("one two three"))).answer(Asked("?", top_k=5, max_words=2))
+    assert answer.text == "one two"

@@ -10,6 +10,7 @@ from rag_runtime.errors import GeneratorUnavailable
 from rag_runtime.ports import ChunkStore, Embedder, Generator, Search
 from rag_runtime.testing import HashEmbedder, MemoryStore, ScriptedGenerator
 from tests.rag_runtime.hits import plain
+from tests.rag_runtime.pieces import said
 
 
 async def test_the_way_of_a_chunk_is_timed_stage_by_stage() -> None:
@@ -30,6 +31,6 @@ async def test_a_failed_call_is_timed_and_fails() -> None:
     failing = ScriptedGenerator(fault=GeneratorUnavailable("no", reason="quota"))
     generator: Generator = MeasuredGenerator(failing, lambda stage, seconds: seen.append((stage, seconds)))
     with pytest.raises(GeneratorUnavailable):
-        await generator.generate("x", [], max_words=10)
+        await said(generator.generate("x", [], max_words=10))
     assert seen[0][0] == "generate"
     assert seen[0][1] >= 0

@@ -59,7 +59,7 @@ CASES: dict[str, tuple[int, str, bytes | str, dict[str, str]]] = {
     "an unknown style": (422, "/v1/query", query(style="rhyming"), JSON),
     "an unknown field": (422, "/v1/query", query(is_admin=True), JSON),
     "another collection": (422, "/v1/query", query(collection="other"), JSON),
-    "streaming, which is not there": (422, "/v1/query", query(stream=True), JSON),
+    "streaming that is no truth value": (422, "/v1/query", query(stream=1), JSON),
     "a filter, which is not there": (422, "/v1/query", query(filter={"team": "ops"}), JSON),
     "plain text": (415, "/v1/query", query(), {"content-type": "text/plain"}),
     "no content type": (415, "/v1/query", query(), {"content-type": ""}),
