@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -144,20 +144,21 @@ def to_hits(stages: Mapping[str, Sequence[Scored]], *, top_k: int, explain: bool
     """
     in_order = sorted(stages["fused"], key=lambda point: (-point.score, point.id))
     fused = {point.id: point.score for point in in_order}
-    ranks = {
-        name: {point.id: StageRank(rank, point.score) for rank, point in enumerate(points, start=1)}
-        for name, points in stages.items()
-        if explain and name != "fused"
-    }
+    best = [point for point in stages.get("late", in_order)[:top_k] if point.id in fused]
+    explained = _explained(stages, {point.id for point in best}) if explain else {}
     return [
-        Hit(
-            chunk=to_chunk(point.id, point.payload or {}),
-            score=fused[point.id],
-            explain={name: ranked[point.id] for name, ranked in ranks.items() if point.id in ranked},
-        )
-        for point in stages.get("late", in_order)[:top_k]
-        if point.id in fused
+        Hit(chunk=to_chunk(p.id, p.payload or {}), score=fused[p.id], explain=explained.get(p.id, {})) for p in best
     ]
+
+
+def _explained(stages: Mapping[str, Sequence[Scored]], wanted: Collection[str]) -> dict[str, dict[str, StageRank]]:
+    found: dict[str, dict[str, StageRank]] = {id_: {} for id_ in wanted}
+    for name, points in stages.items():
+        if name != "fused":
+            for rank, point in enumerate(points, start=1):
+                if point.id in found:
+                    found[point.id][name] = StageRank(rank, point.score)
+    return found
 
 
 def _place_kind(payload: Payload) -> PlaceKind | None:
