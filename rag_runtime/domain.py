@@ -195,6 +195,21 @@ class Wrote:
 AnswerEvent = Found | Cited | Wrote | Answer
 
 
+Rating = Literal["up", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a user thought of an answer, which is named by its request's id. `caller` is the name of the user's key."""
+
+    id: str
+    request_id: str
+    rating: Rating
+    created_at: float
+    comment: str = ""
+    caller: str = ""
+
+
 FileStatus = Literal["queued", "stored", "unchanged", "failed"]
 JobStatus = Literal["queued", "running", "succeeded", "partial", "failed"]
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Hit, Job, Piece, Turn, Vectors
+from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Feedback, Hit, Job, Piece, Turn, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,12 @@ class ChunkStore(Protocol):
 
     async def expire_jobs(self, *, before: float, keep: int) -> None:
         """Forget finished jobs that were created before that, and the oldest where there are more than `keep`."""
+
+    async def put_feedback(self, feedback: Feedback) -> None:
+        """Keep it, in place of what was kept under its id."""
+
+    async def list_feedback(self, *, limit: int, after: str | None = None) -> tuple[list[Feedback], str | None]:
+        """A page in a stable order, and where the next one begins (None at the end)."""
 
 
 class Generator(Protocol):

@@ -18,6 +18,7 @@ from rag_runtime.domain import (
     Document,
     DocumentId,
     EmbeddedChunk,
+    Feedback,
     Hit,
     Job,
     Piece,
@@ -80,6 +81,7 @@ class MemoryStore:
     fault: RagError | None = None
     documents: dict[str, Document] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
+    feedback: dict[str, Feedback] = field(default_factory=dict)
     staged: dict[str, EmbeddedChunk] = field(default_factory=dict)
     published: dict[str, EmbeddedChunk] = field(default_factory=dict)
     changes: int = 0
@@ -186,6 +188,15 @@ class MemoryStore:
         for number, job in enumerate(by_age):
             if job.created_at < before or number >= keep:
                 del self.jobs[job.id]
+
+    async def put_feedback(self, feedback: Feedback) -> None:
+        self._answer()
+        self.feedback[feedback.id] = feedback
+
+    async def list_feedback(self, *, limit: int, after: str | None = None) -> tuple[list[Feedback], str | None]:
+        self._answer()
+        ids = sorted(id_ for id_ in self.feedback if after is None or id_ > after)
+        return [self.feedback[id_] for id_ in ids[:limit]], (ids[limit - 1] if len(ids) > limit else None)
 
     def _answer(self) -> None:
         if self.fault is not None:

@@ -13,6 +13,7 @@ from rag_runtime.domain import (
     Document,
     DocumentId,
     EmbeddedChunk,
+    Feedback,
     FileResult,
     Job,
     Mark,
@@ -84,6 +85,10 @@ def job(id_: str = "j1", *, created_at: float = 100.0, done: bool = False) -> Jo
     failed = FileResult("b.pdf", DocumentId("b"), "failed", error={"title": "No text", "status": 422})
     first = FileResult("a.csv", DocumentId("a"), "stored" if done else "queued", chunks=3 if done else 0)
     return Job(id_, created_at, (first, failed), warnings=("a.csv is not UTF-8",), tried_by=("gone",))
+
+
+def feedback(id_: str) -> Feedback:
+    return Feedback(id_, "5f0f1a0c", "up", 1_700_000_000.5, "Schön \u2028 \x00 漢字", "key1")
 
 
 def query(seed: int = 0, *, words: Sequence[int] = (1,), top_k: int = 10, late: bool = False) -> Search:

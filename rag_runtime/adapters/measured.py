@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Hit, Job, Piece, Turn, Vectors
+from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Feedback, Hit, Job, Piece, Turn, Vectors
 from rag_runtime.ports import ChunkStore, Embedder, Generator, Search, Tokenizer
 
 # Called with a stage's name and its seconds, whether the stage succeeded or not.
@@ -115,6 +115,12 @@ class MeasuredStore:
 
     async def expire_jobs(self, *, before: float, keep: int) -> None:
         await self._inner.expire_jobs(before=before, keep=keep)
+
+    async def put_feedback(self, feedback: Feedback) -> None:
+        await self._inner.put_feedback(feedback)
+
+    async def list_feedback(self, *, limit: int, after: str | None = None) -> tuple[list[Feedback], str | None]:
+        return await self._inner.list_feedback(limit=limit, after=after)
 
 
 class MeasuredGenerator:

@@ -11,6 +11,7 @@ from rag_runtime.domain import (
     Chunk,
     Document,
     DocumentId,
+    Feedback,
     FileResult,
     Hit,
     Job,
@@ -26,6 +27,7 @@ from rag_runtime.ports import Search
 Payload = dict[str, Any]
 
 _FILE_FIELDS = tuple(field.name for field in fields(FileResult))
+_FEEDBACK_FIELDS = tuple(field.name for field in fields(Feedback))
 
 # More than two hardly ever have the same ranks.
 _TIES = 4
@@ -130,6 +132,14 @@ def to_job(payload: Payload) -> Job:
         lease_until=float(payload["lease_until"]),
         tried_by=tuple(body.get("tried_by", ())),
     )
+
+
+def from_feedback(feedback: Feedback) -> Payload:
+    return {name: getattr(feedback, name) for name in _FEEDBACK_FIELDS}
+
+
+def to_feedback(payload: Payload) -> Feedback:
+    return Feedback(**{name: payload[name] for name in _FEEDBACK_FIELDS if name in payload})
 
 
 def fused_limit(search: Search) -> int:

@@ -20,7 +20,7 @@ from rag_runtime.adapters import indexes
 from rag_runtime.adapters.edge.frames import Reply, Request, Unpacker, pack
 from rag_runtime.adapters.edge.opening import Opening
 from rag_runtime.adapters.tuning import Tuning
-from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Hit, Job
+from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Feedback, Hit, Job
 from rag_runtime.errors import RagError, StoreUnavailable
 from rag_runtime.ports import IndexSpec, Search
 
@@ -137,6 +137,13 @@ class QdrantEdge:
 
     async def expire_jobs(self, *, before: float, keep: int) -> None:
         await self._ask("expire_jobs", before, keep)
+
+    async def put_feedback(self, feedback: Feedback) -> None:
+        await self._ask("put_feedback", feedback)
+
+    async def list_feedback(self, *, limit: int, after: str | None = None) -> tuple[list[Feedback], str | None]:
+        page: tuple[list[Feedback], str | None] = await self._ask("list_feedback", limit, after)
+        return page
 
     async def _ask(self, method: str, *arguments: object) -> Any:
         if self._child is None:

@@ -16,9 +16,9 @@ from rag_runtime.adapters.payload import Scored
 from rag_runtime.adapters.server import schema
 from rag_runtime.adapters.server.connection import Address, Connection, Patience
 from rag_runtime.adapters.server.faults import CLIENT_ERRORS, is_conflict, require_completed
-from rag_runtime.adapters.server.records import DOCUMENT_FIELDS, JOB_FIELDS, Records
+from rag_runtime.adapters.server.records import Records
 from rag_runtime.adapters.tuning import Tuning
-from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Hit, Job
+from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Feedback, Hit, Job
 from rag_runtime.errors import IndexMismatch, StoreRejected, StoreUnavailable
 from rag_runtime.ports import IndexSpec, Search
 
@@ -166,6 +166,12 @@ class QdrantServer:
     async def expire_jobs(self, *, before: float, keep: int) -> None:
         await self._records.expire_jobs(before, keep)
 
+    async def put_feedback(self, feedback: Feedback) -> None:
+        await self._records.put_feedback(feedback)
+
+    async def list_feedback(self, *, limit: int, after: str | None = None) -> tuple[list[Feedback], str | None]:
+        return await self._records.list_feedback(limit, after)
+
     async def _upsert(self, chunks: Sequence[EmbeddedChunk]) -> None:
         points = [schema.to_point(embedded) for embedded in chunks]
 
@@ -228,7 +234,7 @@ class QdrantServer:
         )
 
     async def _prepare_records(self) -> None:
-        for name, fields in ((self._records.documents, DOCUMENT_FIELDS), (self._records.jobs, JOB_FIELDS)):
+        for name, fields in self._records.collections.items():
             await self._create(name, vectors_config={})
             await self._index_fields(name, fields)
         await self._records.start_version()

@@ -29,6 +29,9 @@ def is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
 
 
+ASKING = frozenset({"/v1/query", "/v1/retrieve", "/v1/chat/completions", "/v1/models", "/mcp"})
+
+
 class Permission(StrEnum):
     """What a key's scope lets it do; `admin` holds the others."""
 
@@ -57,7 +60,7 @@ ANONYMOUS_ADMIN = Key("anonymous", b"", EVERYTHING)
 def wanted_permissions(method: str, path: str) -> frozenset[Permission]:
     """Those of which a caller needs one. What is not listed is for admins."""
     reading = frozenset({Permission.QUERY, Permission.INGEST})
-    if path in ("/v1/query", "/v1/retrieve"):
+    if path in ASKING or (path == "/v1/feedback" and method == "POST"):
         return frozenset({Permission.QUERY})
     if path == "/v1/documents" and method == "DELETE":
         return frozenset({Permission.ADMIN})

@@ -21,7 +21,7 @@ from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Hit, Vectors
 from rag_runtime.errors import IndexMismatch, RequestError, StoreRejected
 from rag_runtime.fusion import reciprocal_rank
 from rag_runtime.ports import ChunkStore, IndexSpec, Search
-from tests.stores import DENSE, document, embedded, job, query, spec, store_document, vectors
+from tests.stores import DENSE, document, embedded, feedback, job, query, spec, store_document, vectors
 
 Opener = Callable[..., QdrantEdge | QdrantServer]
 
@@ -356,6 +356,22 @@ async def test_old_jobs_are_forgotten_but_no_open_ones(store: ChunkStore) -> Non
     assert left == ["done-3", "done-4", "done-5", "open"]
 
 
+async def test_feedback_comes_back_as_it_went_in_page_by_page(store: ChunkStore) -> None:
+    kept = [feedback(str(uuid.UUID(int=n))) for n in range(5)]
+    for one in reversed(kept):
+        await store.put_feedback(one)
+    first, after = await store.list_feedback(limit=3)
+    second, end = await store.list_feedback(limit=3, after=after)
+    assert (first + second, end) == (kept, None)
+
+
+async def test_feedback_under_the_same_id_replaces_what_was_kept(store: ChunkStore) -> None:
+    one = feedback(str(uuid.UUID(int=1)))
+    await store.put_feedback(one)
+    await store.put_feedback(replace(one, rating="down"))
+    assert await store.list_feedback(limit=10) == ([replace(one, rating="down")], None)
+
+
 async def test_a_documents_version_is_known_without_its_text(store: ChunkStore) -> None:
     assert await store.kept_version(DocumentId("d1")) is None
     await store.put_documents([document(version="v2")])
@@ -367,6 +383,7 @@ async def test_everything_is_there_after_reopening(make: Opener) -> None:
     await first.open()
     await store_document(first, count=4)
     await first.put_job(job())
+    await first.put_feedback(rated := feedback(str(uuid.UUID(int=1))))
     before = await first.version()
     await first.close()
     second = make()
@@ -374,6 +391,7 @@ async def test_everything_is_there_after_reopening(make: Opener) -> None:
     assert await second.count() == 4
     assert await second.get_document(DocumentId("d1")) == document()
     assert await second.get_job("j1") == job()
+    assert await second.list_feedback(limit=10) == ([rated], None)
     assert await second.version() >= before
     await second.close()
 

@@ -1,4 +1,4 @@
-"""Documents, jobs and the version of an embedded store, in SQLite. One connection, one thread.
+"""Documents, jobs, feedback and the version of an embedded store, in SQLite. One connection, one thread.
 
 Nothing is durable before `commit`; `attempt` undoes one request of the group that a commit closes.
 """
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rag_runtime.adapters import payload
-from rag_runtime.domain import Document, DocumentId, Job
+from rag_runtime.domain import Document, DocumentId, Feedback, Job
 from rag_runtime.errors import StoreUnavailable
 
 _SCHEMA = """
@@ -22,6 +22,7 @@ _SCHEMA = """
         owner TEXT NOT NULL, lease_until REAL NOT NULL, body TEXT NOT NULL
     ) STRICT;
     CREATE INDEX IF NOT EXISTS open_jobs ON jobs (created_at) WHERE open;
+    CREATE TABLE IF NOT EXISTS feedback (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
     INSERT OR IGNORE INTO counters VALUES ('version', 0);
 """
@@ -121,6 +122,18 @@ class Records:
             f"DELETE FROM jobs WHERE NOT open AND (created_at < ? OR id NOT IN ({newest}))",  # noqa: S608
             (before, keep),
         )
+
+    def put_feedback(self, feedback: Feedback) -> None:
+        body = json.dumps(payload.from_feedback(feedback), ensure_ascii=False)
+        self._db.execute("INSERT OR REPLACE INTO feedback VALUES (?, ?)", (feedback.id, body))
+
+    def list_feedback(self, limit: int, after: str | None) -> tuple[list[Feedback], str | None]:
+        rows = self._db.execute(
+            "SELECT id, body FROM feedback WHERE id > ? ORDER BY id LIMIT ?", (after or "", limit + 1)
+        ).fetchall()
+        page = rows[:limit]
+        following = page[-1]["id"] if len(rows) > limit else None
+        return [payload.to_feedback(json.loads(row["body"])) for row in page], following
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from rag_runtime.adapters.edge.opening import Opening
 from rag_runtime.adapters.edge.records import Records
 from rag_runtime.adapters.edge.shard import Shard
 from rag_runtime.adapters.indexes import Stamp
-from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Hit, Job
+from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Feedback, Hit, Job
 from rag_runtime.errors import RagError, StoreRejected, StoreUnavailable
 from rag_runtime.ports import Search
 
@@ -111,11 +111,19 @@ class Store:
     def expire_jobs(self, before: float, keep: int) -> None:
         self._records.expire_jobs(before, keep)
 
+    def put_feedback(self, feedback: Feedback) -> None:
+        self._records.put_feedback(feedback)
+
+    def list_feedback(self, limit: int, after: str | None) -> tuple[list[Feedback], str | None]:
+        return self._records.list_feedback(limit, after)
+
     def ping(self) -> None:
         self._records.version()
 
 
-WRITES = frozenset({"stage", "publish", "put_documents", "delete_document", "put_job", "claim_job", "expire_jobs"})
+WRITES = frozenset(
+    {"stage", "publish", "put_documents", "delete_document", "put_job", "claim_job", "expire_jobs", "put_feedback"}
+)
 
 
 def _open_shard(folder: Folder, opening: Opening) -> Shard:

@@ -1,4 +1,4 @@
-"""Documents, jobs and the version on a server, in two collections of points without vectors.
+"""Documents, jobs, feedback and the version on a server, in three collections of points without vectors.
 
 Qdrant has no transaction and no compare-and-swap. What stands in for them:
 - A long text is cut into points under a key of its own; the head, written last, names the key and makes it visible.
@@ -21,7 +21,7 @@ from rag_runtime.adapters.payload import Payload
 from rag_runtime.adapters.server.connection import Connection
 from rag_runtime.adapters.server.faults import require_completed
 from rag_runtime.adapters.server.schema import BOOL, FLOAT, KEYWORD, field_is, of_document
-from rag_runtime.domain import Document, DocumentId, Job
+from rag_runtime.domain import Document, DocumentId, Feedback, Job
 from rag_runtime.errors import RequestError, StoreUnavailable
 
 DOCUMENT_FIELDS = {"kind": KEYWORD, "document_id": KEYWORD, "written": KEYWORD}
@@ -42,6 +42,9 @@ class Records:
         self._client = connection.client
         self.documents = f"{name}_documents"
         self.jobs = f"{name}_jobs"
+        self.feedback = f"{name}_feedback"
+        # What is filtered by in each.
+        self.collections = {self.documents: DOCUMENT_FIELDS, self.jobs: JOB_FIELDS, self.feedback: {}}
         self._raising = asyncio.Lock()
         self._raises_wanted = self._raises_done = 0
 
@@ -165,6 +168,20 @@ class Records:
             ids = [point.id for point in oldest]
             await self._delete(models.Filter(must=[models.HasIdCondition(has_id=ids), _FINISHED]), self.jobs)
             counted.count -= len(ids)
+
+    async def put_feedback(self, feedback: Feedback) -> None:
+        point = models.PointStruct(id=feedback.id, vector={}, payload=payload.from_feedback(feedback))
+        await self._upsert(self.feedback, [point])
+
+    async def list_feedback(self, limit: int, after: str | None) -> tuple[list[Feedback], str | None]:
+        if after is not None and not _is_point(after):
+            raise RequestError(f"after={after!r} is not where a page of feedback ended; begin without it")
+        points, following = await self._connection.read(
+            "list feedback",
+            lambda: self._client.scroll(self.feedback, limit=limit, offset=after, with_payload=True),
+        )
+        found = [payload.to_feedback(point.payload or {}) for point in points]
+        return found, str(following) if following is not None else None
 
     async def _free_jobs(self, now: float) -> list[str]:
         points, _ = await self._connection.read(
