@@ -45,6 +45,7 @@ fmt: $(INSTALLED) ## format, and mend what lint can mend
 
 unit: $(INSTALLED) ## tests that need no pods
 	$(BIN)/python -m tests.cluster binaries --control-plane
+	$(BIN)/python -m tests.browser
 	$(BIN)/pytest -m "not e2e"
 
 e2e: $(INSTALLED) ## tests in a real cluster

@@ -7,8 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rag_runtime import __version__, logs, settings
-from rag_runtime.errors import Misconfigured, RagError, SettingInvalid
+from rag_runtime import __version__, settings
+from rag_runtime.errors import Misconfigured, RagError
+
+DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,13 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", help="instead of PORT")
     serve.set_defaults(run=_serve)
 
-    ingest = commands.add_parser(
-        "ingest",
-        help="take files, folders and globs to a running service, or into the store itself",
-    )
+    ingest = commands.add_parser("ingest", help="send files, folders and globs to a running service")
     ingest.add_argument("paths", nargs="+", metavar="PATH")
-    ingest.add_argument("--url", help="of a running service; without it, the store of the environment is opened")
-    ingest.add_argument("--api-key", help="of the service, instead of RAG_API_KEY in the environment")
+    ingest.add_argument("--url", default=DEFAULT_URL, help=f"of the service (default {DEFAULT_URL})")
+    ingest.add_argument("--api-key", help="instead of RAG_API_KEY in the environment")
     ingest.set_defaults(run=_ingest)
 
     bake = commands.add_parser("bake", help="put models into MODEL_CACHE_DIR, for a machine without a network")
@@ -63,16 +62,9 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _ingest(options: argparse.Namespace) -> int:
-    from rag_runtime.commands import targets  # noqa: PLC0415 - as above
     from rag_runtime.commands.ingest import ingest  # noqa: PLC0415 - as above
 
-    if options.url:
-        return ingest(options.paths, targets.Remote(options.url, options.api_key or os.environ.get("RAG_API_KEY")))
-    if options.api_key:
-        raise SettingInvalid("--api-key is a service's: name the service with --url")
-    # What the service would say on standard output would stand between the files.
-    logs.configure("ERROR")
-    return ingest(options.paths, targets.InProcess(settings.load(os.environ)))
+    return ingest(options.paths, url=options.url, api_key=options.api_key or os.environ.get("RAG_API_KEY"))
 
 
 def _bake(options: argparse.Namespace) -> int:

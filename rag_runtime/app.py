@@ -85,7 +85,7 @@ def create_app(
     app.include_router(feedback.router)
     app.include_router(health.build_router(runtime, monitor))
     app.include_router(debug.build_router(runtime, settings))
-    pages.install(app, metrics if settings.metrics_enabled else None)
+    pages.install(app, metrics if settings.metrics_enabled else None, playground=settings.playground_enabled)
     openapi.install(app)
     return app
 

@@ -1,4 +1,4 @@
-"""The pages: the API's description, without a byte from anybody else's server, and the root that names them."""
+"""The pages: a playground and the API's description, without a byte from anybody else's server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from rag_runtime import __version__
 from rag_runtime.api.metrics import Metrics
@@ -23,19 +24,23 @@ SCRIPT = "swagger-ui-bundle.js"
 OUR_FILES = Path(__file__).parent / "static"
 
 
-def install(app: FastAPI, metrics: Metrics | None) -> None:
+def install(app: FastAPI, metrics: Metrics | None, *, playground: bool = True) -> None:
     """Add `/`, `/docs`, `/static/*` and, where there are metrics, `/metrics`."""
     files = _files()
 
     @app.get("/", include_in_schema=False)
-    async def root() -> dict[str, str]:
-        return {"name": app.title, "version": __version__, "docs": "/docs", "openapi": "/openapi.json"}
+    async def root(request: Request) -> Response:
+        """The playground for browsers, and for everybody else where to look."""
+        if playground and "text/html" in request.headers.get("accept", ""):
+            return _page("playground.html")
+        names = {"name": app.title, "version": __version__, "docs": "/docs", "openapi": "/openapi.json"}
+        return JSONResponse(names, headers={"Vary": "Accept"})
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         if SCRIPT not in files:
             raise NotFound("the page needs the package fastapi-offline; /openapi.json is there without it")
-        return HTMLResponse((OUR_FILES / "docs.html").read_text(encoding="utf-8"), headers=PROTECTED)
+        return _page("docs.html")
 
     @app.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
@@ -54,6 +59,10 @@ def install(app: FastAPI, metrics: Metrics | None) -> None:
         )
         async def exposition() -> Response:
             return metrics.exposition()
+
+
+def _page(name: str) -> Response:
+    return HTMLResponse((OUR_FILES / name).read_text(encoding="utf-8"), headers={**PROTECTED, "Vary": "Accept"})
 
 
 def _files() -> dict[str, Path]:

@@ -1,23 +1,35 @@
-"""Take files to a service or into a store, wait for the jobs, and say what became of each file."""
+"""Send files to a running service, wait for its jobs, and say what became of each file."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any
 
+import httpx
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
-from rag_runtime.commands.targets import Job, LocalFile, Refused, Target
-from rag_runtime.errors import RequestError
+from rag_runtime.errors import RequestError, Unavailable
 
-FILES_PER_REQUEST = 64
+FILES_PER_REQUEST = 16
 BYTES_PER_REQUEST = 32 * 1024 * 1024
-# One is worked on while the next is sent.
-JOBS_AT_ONCE = 2
+POLL_SECONDS = 0.5
+# How long a service that is busy, starting or away for a moment is asked again.
+PATIENCE_SECONDS = 120.0
+UNREACHABLE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    path: Path
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +42,15 @@ class Outcome:
     error: str = ""
 
 
-def ingest(paths: Sequence[str], target: AbstractContextManager[Target]) -> int:
-    """One line for each file on standard output; 0 when every file is stored or unchanged, else 1."""
+def ingest(paths: Sequence[str], *, url: str, api_key: str | None) -> int:
+    """0 when every file is stored or unchanged, else 1."""
     files = find_files(paths)
-    failed = 0
-    with target as opened:
-        for outcome in _send_all(opened, files, Console(stderr=True)):
-            print(_line(outcome), flush=True)  # noqa: T201
-            failed += outcome.status == "failed"
-    return int(failed > 0)
+    console = Console(stderr=True)
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    with httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(60.0, read=300.0)) as client:
+        outcomes = _send_all(client, files, console)
+    _show(outcomes, Console())
+    return int(any(outcome.status == "failed" for outcome in outcomes))
 
 
 def find_files(paths: Sequence[str]) -> list[LocalFile]:
@@ -86,59 +98,16 @@ def _is_hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
-def _send_all(target: Target, files: Sequence[LocalFile], console: Console) -> Iterator[Outcome]:
-    """The next files are sent while the last ones are worked on."""
-    words = "{task.completed:.0f}/{task.total:.0f} files, {task.fields[chunks]} chunks"
-    with Progress(BarColumn(), TextColumn(words), TimeElapsedColumn(), console=console, redirect_stdout=False) as bar:
-        progress = _Progress(bar, len(files))
-        jobs: deque[str] = deque()
+def _send_all(client: httpx.Client, files: Sequence[LocalFile], console: Console) -> list[Outcome]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    outcomes: list[Outcome] = []
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("ingesting", total=len(files))
         for batch in _batches(files):
-            sent, refused = _send(target, batch)
-            jobs += sent
-            yield from map(progress.count, refused)
-            while len(jobs) >= JOBS_AT_ONCE:
-                yield from _finished(target, jobs.popleft(), progress)
-        for job_id in jobs:
-            yield from _finished(target, job_id, progress)
-
-
-def _send(target: Target, batch: Sequence[LocalFile]) -> tuple[list[str], list[Outcome]]:
-    """The jobs, and the files that were refused. One can make the whole request be: only that one should fail."""
-    try:
-        return [target.send(batch)], []
-    except Refused as refused:
-        if len(batch) == 1:
-            return [], [Outcome(batch[0].source, "failed", error=str(refused))]
-    middle = len(batch) // 2
-    halves = [_send(target, half) for half in (batch[:middle], batch[middle:])]
-    return [job for jobs, _ in halves for job in jobs], [outcome for _, refused in halves for outcome in refused]
-
-
-def _finished(target: Target, job_id: str, progress: _Progress) -> Iterator[Outcome]:
-    while (job := target.job(job_id))["status"] in ("queued", "running"):
-        progress.show(job)
-    yield from map(progress.count, _outcomes(job))
-
-
-class _Progress:
-    """A bar of files, that of a job that runs counted by its share, with all chunks that are stored so far."""
-
-    def __init__(self, bar: Progress, files: int) -> None:
-        self._bar = bar
-        self._task = bar.add_task("", total=files, chunks=0)
-        self._files = self._chunks = 0
-
-    def show(self, job: Job) -> None:
-        stored = sum(file["chunks"] for file in job["files"])
-        self._bar.update(
-            self._task, completed=self._files + job["progress"] * len(job["files"]), chunks=self._chunks + stored
-        )
-
-    def count(self, outcome: Outcome) -> Outcome:
-        self._files += 1
-        self._chunks += outcome.chunks
-        self._bar.update(self._task, completed=self._files, chunks=self._chunks)
-        return outcome
+            progress.update(task, description=escape(batch[0].source[-40:]))
+            outcomes += _send(client, batch)
+            progress.update(task, completed=len(outcomes))
+    return outcomes
 
 
 def _batches(files: Sequence[LocalFile]) -> Iterator[list[LocalFile]]:
@@ -154,13 +123,70 @@ def _batches(files: Sequence[LocalFile]) -> Iterator[list[LocalFile]]:
     yield batch
 
 
-def _outcomes(job: Job) -> list[Outcome]:
+def _send(client: httpx.Client, batch: Sequence[LocalFile]) -> list[Outcome]:
+    response = _post(client, batch)
+    if response.status_code in (401, 403):
+        raise RequestError(f"{_detail(response)} (--api-key, or RAG_API_KEY in the environment)")
+    if response.is_error and len(batch) > 1:
+        # One file can make the service refuse the whole request: only that one should fail.
+        return [outcome for file in batch for outcome in _send(client, [file])]
+    if response.is_error:
+        return [Outcome(batch[0].source, "failed", error=_detail(response))]
+    return _outcomes(_finished(client, response.json()["job_id"]))
+
+
+def _post(client: httpx.Client, batch: Sequence[LocalFile]) -> httpx.Response:
+    def post() -> httpx.Response:
+        with ExitStack() as opened:
+            parts = [("files", (file.source, opened.enter_context(file.path.open("rb")))) for file in batch]
+            return client.post("/v1/documents", files=parts)
+
+    return _patiently(post, client)
+
+
+def _finished(client: httpx.Client, job_id: str) -> Mapping[str, Any]:
+    while True:
+        response = _patiently(lambda: client.get(f"/v1/jobs/{job_id}"), client)
+        if response.is_error:
+            raise Unavailable(f"the job {job_id} cannot be followed: {_detail(response)}")
+        job: Mapping[str, Any] = response.json()
+        if job["status"] not in ("queued", "running"):
+            return job
+        time.sleep(POLL_SECONDS)
+
+
+def _patiently(call: Callable[[], httpx.Response], client: httpx.Client) -> httpx.Response:
+    """Ask again while the service says 429 or 503, or cannot be reached, for a while."""
+    begin = time.monotonic()
+    while True:
+        try:
+            response = call()
+        except httpx.TransportError as broken:
+            if time.monotonic() > begin + UNREACHABLE_SECONDS:
+                raise Unavailable(f"{client.base_url} cannot be reached: {broken}") from broken
+            time.sleep(1.0)
+            continue
+        if response.status_code not in (429, 503) or time.monotonic() > begin + PATIENCE_SECONDS:
+            return response
+        time.sleep(min(30.0, float(response.headers.get("Retry-After", "1"))))
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"the service answered {response.status_code}"
+
+
+def _outcomes(job: Mapping[str, Any]) -> list[Outcome]:
     return [
         Outcome(file["source"], file["status"], file["chunks"], (file["error"] or {}).get("detail", ""))
         for file in job["files"]
     ]
 
 
-def _line(outcome: Outcome) -> str:
-    shown = f"{outcome.status:<9} {outcome.chunks:>6}  {outcome.source}"
-    return f"{shown}: {outcome.error}" if outcome.error else shown
+def _show(outcomes: Sequence[Outcome], console: Console) -> None:
+    table = Table("source", "status", "chunks", "error")
+    for outcome in outcomes:
+        table.add_row(Text(outcome.source), outcome.status, str(outcome.chunks), Text(outcome.error))
+    console.print(table)

@@ -35,7 +35,7 @@ class Folder:
                 lock.close()
                 raise StoreRejected(
                     f"The embedded store in {self.root} is already open in another process; stop that one, "
-                    "send to it (rag-runtime ingest --url), or set DATA_DIR to another folder"
+                    "or set DATA_DIR to another folder"
                 )
             time.sleep(0.05)
         self._lock = lock

@@ -1,4 +1,4 @@
-"""The page of the API: it works without a network, and describes every route so that it can be tried."""
+"""The pages, the API's foremost: it works without a network, and describes every route so that it can be tried."""
 
 from __future__ import annotations
 
@@ -24,21 +24,31 @@ async def service() -> AsyncIterator[Running]:
         yield started
 
 
-async def test_the_page_and_all_that_it_loads_are_our_own_and_need_no_key(service: Running) -> None:
-    page = await service.client.get("/docs")
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_a_page_and_all_that_it_loads_are_our_own_and_need_no_key(service: Running, path: str) -> None:
+    page = await service.client.get(path, headers={"Accept": "text/html"})
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert len(loaded) >= 4
-    for path in loaded:
-        assert path.startswith("/")
-        assert (await service.client.get(path)).status_code == 200
+    for own in loaded:
+        assert own.startswith(("/", "#"))
+        assert (await service.client.get(own.partition("#")[0] or path)).status_code == 200
     policy = page.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'self';")
     assert "http" not in policy
 
 
-async def test_the_page_holds_no_script_of_its_own_that_the_policy_would_stop(service: Running) -> None:
-    page = await service.client.get("/docs")
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_a_page_holds_no_script_of_its_own_that_the_policy_would_stop(service: Running, path: str) -> None:
+    page = await service.client.get(path, headers={"Accept": "text/html"})
     assert re.findall(r"<script(?! src=)|<style| on\w+=", page.text) == []
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_browsers_get_the_playground_and_programs_where_to_look(enabled: bool) -> None:
+    async with running({"playground_enabled": enabled}, wait=False) as service:
+        shown = await service.client.get("/", headers={"Accept": "text/html,*/*"})
+        assert ("<title>ragops playground" in shown.text) is enabled
+        assert (await service.client.get("/")).json()["docs"] == "/docs"
 
 
 @pytest.mark.parametrize("name", ["../pages.py", "%2e%2e/pages.py", "..%2fpages.py", "docs.html", "none.js", ""])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from rag_runtime.commands.ingest import find_files
@@ -65,30 +64,6 @@ def test_files_are_sent_and_a_bad_one_fails_alone_with_status_1(tmp_path: Path) 
     assert "failed" in sent.stdout
     assert (without.returncode, "RAG_API_KEY" in without.stderr) == (1, True)
     assert (by_environment.returncode, "unchanged" in by_environment.stdout) == (0, True)
-
-
-def test_without_a_service_the_store_is_filled_and_a_service_then_answers_from_it(tmp_path: Path) -> None:
-    (tmp_path / "rules.txt").write_text("Dogs stay below deck.")
-    (tmp_path / "bad.exe").write_bytes(b"MZ")
-    place = {"DATA_DIR": str(tmp_path / "data"), "MODEL_CACHE_DIR": str(tmp_path / "models")}
-    first = run("ingest", str(tmp_path / "rules.txt"), str(tmp_path / "bad.exe"), **place)
-    again = run("ingest", str(tmp_path / "*.txt"), **place)
-    assert (first.returncode, first.stdout.split()[0]) == (1, "failed"), first.stderr
-    assert first.stdout.splitlines()[1].split() == ["stored", "1", "rules.txt"]
-    assert (again.returncode, again.stdout.split()) == (0, ["unchanged", "1", "rules.txt"])
-    with serving(tmp_path) as service:
-        service.wait_ready()
-        found = httpx.post(f"{service.url}/v1/retrieve", json={"query": "dogs"}).json()["hits"]
-        refused = run("ingest", str(tmp_path / "rules.txt"), **place)
-    assert [hit["text"] for hit in found] == ["Dogs stay below deck."]
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert "already open in another process" in refused.stderr
-    assert "--url" in refused.stderr
-
-
-def test_a_key_without_a_service_is_a_slip(tmp_path: Path) -> None:
-    ended = run("ingest", str(tmp_path), "--api-key", "sesame")
-    assert (ended.returncode, "--url" in ended.stderr, "sesame" in ended.stderr) == (2, True, False)
 
 
 def test_a_service_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
