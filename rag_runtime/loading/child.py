@@ -17,6 +17,7 @@ from typing import IO
 
 from rag_runtime.errors import DocumentUnreadable
 from rag_runtime.loading import parse_here
+from rag_runtime.loading.confine import confine
 
 
 def main() -> None:
@@ -25,6 +26,7 @@ def main() -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _be_the_first_to_go()
     _limit(memory_mb)
+    confine()
     while line := requests.readline():
         name, size = line.split()
         data = requests.read(int(size))

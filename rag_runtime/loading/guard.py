@@ -1,7 +1,7 @@
 """Parsing in child processes, because a file may be made to crash, hang or fill the memory of what reads it.
 
-A child has limits on memory, processor time and files, none of our environment (it holds keys), and answers in JSON,
-so that a parser that was taken over can hand back nothing but text. A pod's policy limits its network.
+A child has limits on memory, processor time and files, no network, none of our environment (it holds keys), and answers
+in JSON, so that a parser that was taken over can hand back nothing but text.
 """
 
 from __future__ import annotations
