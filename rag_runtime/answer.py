@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from rag_runtime.calling import Caller, LastCall
-from rag_runtime.domain import Answer, AnswerEvent, Citation, Cited, Found, Hit, Piece, Tokens, Turn, Wrote
+from rag_runtime.domain import Answer, AnswerEvent, Citation, Cited, Filter, Found, Hit, Piece, Tokens, Turn, Wrote
 from rag_runtime.errors import GeneratorUnavailable
 from rag_runtime.ports import Generator
 from rag_runtime.prompting import NOT_FOUND_ANSWER
@@ -32,6 +32,7 @@ class Asked:
     style: Style | None = None
     earlier: Sequence[Turn] = ()
     max_words: int | None = None
+    filter: Filter | None = None
 
 
 @dataclass(slots=True)
@@ -95,7 +96,10 @@ class Answerer:
         route = self._router.choose(asked.question, top_k=asked.top_k, style=asked.style)
         route = route.within(asked.max_words)
         found = await self._retriever.retrieve(
-            asked.question, top_k=max(route.top_k, QUOTED_HITS), explain=self._unrelated_below is not None
+            asked.question,
+            top_k=max(route.top_k, QUOTED_HITS),
+            explain=self._unrelated_below is not None,
+            filter_=asked.filter,
         )
         yield Found(found.hits[: route.top_k])
         begin, draft = time.perf_counter(), _Draft()

@@ -73,6 +73,7 @@ def chunk_document(document: Document, limits: ChunkLimits, tokenizer: Tokenizer
             place_kind=document.place_kind,
             marks=piece.marks,
             metadata=document.metadata,
+            format=document.format,
         )
 
 

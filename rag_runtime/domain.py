@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NewType
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DocumentId = NewType("DocumentId", str)
-Metadata = Mapping[str, "str | int | float | bool | Sequence[str]"]
+Scalar = str | int | float | bool
+Metadata = Mapping[str, "Scalar | Sequence[str]"]
 
 
 class PlaceKind(StrEnum):
@@ -79,6 +81,7 @@ class Chunk:
     place_kind: PlaceKind | None = None
     marks: tuple[Mark, ...] = ()
     metadata: Metadata = field(default_factory=dict)
+    format: str = ""
 
     def place_at(self, offset: int) -> int | None:
         """The page or row on which the character at `offset` stands."""
@@ -107,6 +110,54 @@ class Vectors:
 class EmbeddedChunk:
     chunk: Chunk
     vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The field has one of the values. A field is "document_id", "source", "format" or "metadata.KEY"."""
+
+    field: str
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """A number of the field, or a date, lies within the bounds; they are all of one kind, and one at least is set."""
+
+    field: str
+    gt: float | datetime | None = None
+    gte: float | datetime | None = None
+    lt: float | datetime | None = None
+    lte: float | datetime | None = None
+
+    @property
+    def bounds(self) -> tuple[float | datetime | None, ...]:
+        return self.gt, self.gte, self.lt, self.lte
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """The document was sent with the metadata field."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoneOf:
+    filters: tuple[Filter, ...]
+
+
+Filter = OneOf | Within | Exists | AllOf | AnyOf | NoneOf
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Feedback, Hit, Job, Piece, Turn, Vectors
+from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Feedback, Filter, Hit, Job, Piece, Turn, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,10 @@ class IndexSpec:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A hybrid search: `candidates` from each side, fused by reciprocal rank with constant `rrf_k`."""
+    """A hybrid search: `candidates` from each side that pass the filter, fused by reciprocal rank with `rrf_k`.
+
+    With late-interaction vectors the fused candidates are ranked by those. The floor is the fused score's either way.
+    """
 
     vectors: Vectors
     top_k: int
@@ -35,6 +38,7 @@ class Search:
     rrf_k: int = 60
     score_floor: float = 0.0
     explain: bool = False
+    filter: Filter | None = None
 
 
 class Tokenizer(Protocol):

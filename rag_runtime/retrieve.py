@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rag_runtime.domain import Hit
+from rag_runtime.domain import Filter, Hit
 from rag_runtime.ports import ChunkStore, Embedder, Search
 
 
@@ -35,13 +35,22 @@ class Retriever:
         self._timeout_seconds = timeout_seconds
         self._on_hits = on_hits
 
-    async def retrieve(self, query: str, *, top_k: int, explain: bool = False) -> Retrieved:
+    async def retrieve(
+        self, query: str, *, top_k: int, explain: bool = False, filter_: Filter | None = None
+    ) -> Retrieved:
         begin = time.perf_counter()
         async with asyncio.timeout(self._timeout_seconds):
             vectors = await self._embedder.embed_query(query)
             embedded = time.perf_counter()
             hits = await self._store.search(
-                Search(vectors, top_k, candidates=max(100, top_k), score_floor=self._score_floor, explain=explain)
+                Search(
+                    vectors,
+                    top_k,
+                    candidates=max(100, top_k),
+                    score_floor=self._score_floor,
+                    explain=explain,
+                    filter=filter_,
+                )
             )
         searched = time.perf_counter()
         self._on_hits(hits)

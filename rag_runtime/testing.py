@@ -5,30 +5,42 @@ They hold everything in memory, need no model and no network, and fail when told
 
 from __future__ import annotations
 
+import operator
 import re
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 
 from rag_runtime import fusion
 from rag_runtime.domain import (
+    AllOf,
+    AnyOf,
+    Chunk,
     Document,
     DocumentId,
     EmbeddedChunk,
+    Exists,
     Feedback,
+    Filter,
     Hit,
     Job,
+    NoneOf,
+    OneOf,
     Piece,
+    Scalar,
     SparseVector,
     StageRank,
     Tokens,
     Turn,
     Vectors,
+    Within,
 )
 from rag_runtime.errors import RagError
+from rag_runtime.facts import METADATA, moment
 from rag_runtime.ports import Search
 from rag_runtime.quoting import best_quote, to_citation
 
@@ -209,9 +221,52 @@ class MemoryStore:
 
     def _ranked(self, side: str, search: Search) -> dict[str, StageRank]:
         score = _dense_score if side == "dense" else _sparse_score
-        scores = {id_: score(search.vectors, e.vectors) for id_, e in self.published.items()}
+        asked = [
+            (id_, e) for id_, e in self.published.items() if search.filter is None or passes(e.chunk, search.filter)
+        ]
+        scores = {id_: score(search.vectors, e.vectors) for id_, e in asked}
         order = sorted((id_ for id_ in scores if scores[id_] > 0), key=lambda id_: (-scores[id_], id_))
         return {id_: StageRank(n, scores[id_]) for n, id_ in enumerate(order[: search.candidates], start=1)}
+
+
+def passes(chunk: Chunk, filter_: Filter) -> bool:
+    """Whether a chunk is what a filter lets through, told from its document's own values."""
+    match filter_:
+        case OneOf(field, values):
+            return any(
+                (_is_yes(one), one) == (_is_yes(found), found) for found in _field(chunk, field) for one in values
+            )
+        case Within(field):
+            return any(_lies_within(found, filter_) for found in _field(chunk, field))
+        case Exists(field):
+            return field.removeprefix(METADATA) in chunk.metadata
+        case AllOf(filters):
+            return all(passes(chunk, each) for each in filters)
+        case AnyOf(filters):
+            return any(passes(chunk, each) for each in filters)
+        case NoneOf(filters):
+            return not any(passes(chunk, each) for each in filters)
+
+
+def _field(chunk: Chunk, field: str) -> Sequence[Scalar]:
+    if not field.startswith(METADATA):
+        return (str(getattr(chunk, field)),)
+    value = chunk.metadata.get(field.removeprefix(METADATA), ())
+    return (value,) if isinstance(value, str | int | float) else value
+
+
+def _is_yes(value: Scalar) -> bool:
+    """`True` is not 1 here, as it is to Python."""
+    return isinstance(value, bool)
+
+
+def _lies_within(value: Scalar, asked: Within) -> bool:
+    dates = any(isinstance(bound, datetime) for bound in asked.bounds)
+    found = moment(value) if isinstance(value, str) else value
+    if found is None or isinstance(found, bool) or isinstance(found, datetime) != dates:
+        return False
+    tests = zip(asked.bounds, (operator.gt, operator.ge, operator.lt, operator.le), strict=True)
+    return all(bound is None or test(found, bound) for bound, test in tests)
 
 
 def _dense_score(one: Vectors, other: Vectors) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from rag_runtime.adapters.qdrant_edge import QdrantEdge
+from rag_runtime.adapters.qdrant_server import QdrantServer
 from rag_runtime.domain import (
     Chunk,
     Document,
@@ -25,6 +27,8 @@ from rag_runtime.domain import (
 from rag_runtime.ports import ChunkStore, IndexSpec, Search
 
 DENSE, LATE = 8, 4
+# Makes a store of either kind, by its settings.
+Opener = Callable[..., QdrantEdge | QdrantServer]
 
 
 def spec(name: str = "handbook", *, model: str = "tiny", late: bool = False) -> IndexSpec:
@@ -51,6 +55,7 @@ def chunk(document: str = "d1", *, version: str = "v1", ordinal: int = 0, text: 
         place_kind=PlaceKind.ROW,
         marks=(Mark(0, ordinal + 1), Mark(7, ordinal + 2)),
         metadata={"team": "ops", "year": 2024, "draft": False, "tags": ("a", "b")},
+        format="csv",
     )
 
 

@@ -7,10 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from rag_runtime import facts
 from rag_runtime.domain import (
     Chunk,
     Document,
     DocumentId,
+    EmbeddedChunk,
     Feedback,
     FileResult,
     Hit,
@@ -29,6 +31,10 @@ Payload = dict[str, Any]
 _FILE_FIELDS = tuple(field.name for field in fields(FileResult))
 _FEEDBACK_FIELDS = tuple(field.name for field in fields(Feedback))
 
+# What only filters read, and no hit needs.
+UNREAD = [facts.FACTS, facts.RANGES]
+# An index for each key that numbers or dates come under, as far as these go; a filter on further ones is slower.
+MOST_RANGES = 64
 # More than two hardly ever have the same ranks.
 _TIES = 4
 
@@ -51,7 +57,17 @@ def from_chunk(chunk: Chunk) -> Payload:
         "place_kind": chunk.place_kind,
         "marks": [[mark.offset, mark.place] for mark in chunk.marks],
         "metadata": _plain(chunk.metadata),
+        "format": chunk.format,
+        facts.FACTS: facts.facts(chunk.metadata),
+        facts.RANGES: facts.ranges(chunk.metadata),
     }
+
+
+def new_ranges(chunks: Iterable[EmbeddedChunk], known: Collection[str]) -> list[str]:
+    """The fields of numbers and dates that have no index yet and get one."""
+    room = MOST_RANGES - sum(field.startswith(facts.range_field("")) for field in known)
+    fields = (facts.range_field(name) for each in chunks for name in facts.ranges(each.chunk.metadata))
+    return [field for field in dict.fromkeys(fields) if field not in known][: max(0, room)]
 
 
 def to_chunk(chunk_id: str, payload: Payload) -> Chunk:
@@ -65,6 +81,7 @@ def to_chunk(chunk_id: str, payload: Payload) -> Chunk:
         place_kind=_place_kind(payload),
         marks=tuple(Mark(int(offset), int(place)) for offset, place in payload.get("marks") or ()),
         metadata=_metadata(payload),
+        format=payload.get("format", ""),
     )
 
 

@@ -58,6 +58,7 @@ class QdrantServer:
         self._records = Records(self._connection, spec.name)
         self._upserts = asyncio.Semaphore(_UPSERTS_AT_ONCE)
         self._index = self._stamp.index
+        self._indexed: set[str] = set()
 
     async def open(self) -> None:
         await self._require_version()
@@ -78,6 +79,7 @@ class QdrantServer:
 
     async def stage(self, chunks: Sequence[EmbeddedChunk]) -> None:
         indexes.check_vectors(self._spec, chunks)
+        await self._index_ranges(chunks)
         batches = [chunks[start : start + self._max_points] for start in range(0, len(chunks), self._max_points)]
         # All are awaited before the first failure is told, so that nothing is written after it.
         outcomes = await asyncio.gather(*(self._upsert(batch) for batch in batches), return_exceptions=True)
@@ -220,6 +222,7 @@ class QdrantServer:
             update: Callable[..., Awaitable[bool]] = self._client.update_collection
             await self._connection.write("tune the index", lambda: update(self._index, **changes))
         await self._index_fields(self._index, schema.INDEX_FIELDS)
+        self._indexed = {*info.payload_schema, *schema.INDEX_FIELDS}
 
     async def _put_stamp(self, info: models.CollectionInfo) -> None:
         if not schema.fits(self._spec, info):
@@ -265,6 +268,12 @@ class QdrantServer:
             require_completed(await self._client.create_payload_index(collection, name, field_schema=kind, wait=True))
 
         await self._connection.read(f"index {name} of {collection}", call)
+
+    async def _index_ranges(self, chunks: Sequence[EmbeddedChunk]) -> None:
+        """Numbers and dates get an index when the first of their kind comes."""
+        fields = payload.new_ranges(chunks, self._indexed)
+        await asyncio.gather(*(self._index_field(self._index, field, schema.FLOAT) for field in fields))
+        self._indexed.update(fields)
 
     async def _point_alias(self) -> None:
         creation = models.CreateAlias(collection_name=self._index, alias_name=self._spec.name)

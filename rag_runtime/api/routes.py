@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from rag_runtime import __version__
 from rag_runtime.answer import Asked
-from rag_runtime.api import schemas, sse
+from rag_runtime.api import filters, schemas, sse
 from rag_runtime.api.body import StrictJsonRoute, content_type, read_json, require_json
 from rag_runtime.api.problems import PROBLEMS
 from rag_runtime.domain import Answer, AnswerEvent, Cited, DocumentId, Found, Job, Wrote
@@ -66,7 +66,7 @@ async def _service(request: Request) -> Service:
 )
 async def query(request: Request, body: schemas.QueryRequest) -> schemas.QueryResponse | Response:
     answerer = (await _service(request)).answerer
-    asked = Asked(body.question, body.top_k, body.style)
+    asked = Asked(body.question, body.top_k, body.style, filter=filters.to_domain(body.filter))
     request_id: str = request.state.request_id
     if body.stream:
         return await sse.respond(request, answerer.stream(asked), render=_typed(request_id), fail=_typed_error)
@@ -97,7 +97,9 @@ def _typed_error(problem: Mapping[str, object]) -> Iterator[bytes]:
 
 @router.post("/retrieve", tags=["questions"], summary="Find the chunks that bear on a question")
 async def retrieve(request: Request, body: schemas.RetrieveRequest) -> schemas.RetrieveResponse:
-    found = await (await _service(request)).retriever.retrieve(body.query, top_k=body.top_k, explain=True)
+    found = await (await _service(request)).retriever.retrieve(
+        body.query, top_k=body.top_k, explain=body.explain, filter_=filters.to_domain(body.filter)
+    )
     hits = [schemas.HitModel.of(hit) for hit in found.hits]
     return schemas.RetrieveResponse(hits=hits, timings_ms=dict(found.timings_ms))
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from rag_runtime.api.filters import AskedFilter
 from rag_runtime.domain import Answer, Document, FileResult, Hit, Job, PlaceKind
 
 MAX_TOP_K = 100
@@ -56,12 +57,15 @@ class QueryRequest(Strict):
     question: Question
     top_k: TopK = 5
     style: Literal["concise", "detailed", "summary"] | None = None
+    filter: AskedFilter | None = None
     stream: bool = False
 
 
 class RetrieveRequest(Strict):
     query: Question
     top_k: TopK = 10
+    filter: AskedFilter | None = None
+    explain: bool = True
 
 
 class TextDocument(Strict):

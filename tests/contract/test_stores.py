@@ -7,58 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rag_runtime.adapters.qdrant_edge import QdrantEdge
-from rag_runtime.adapters.qdrant_server import QdrantServer
 from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Hit, Vectors
 from rag_runtime.errors import IndexMismatch, RequestError, StoreRejected
 from rag_runtime.fusion import reciprocal_rank
-from rag_runtime.ports import ChunkStore, IndexSpec, Search
-from tests.stores import DENSE, document, embedded, feedback, job, query, spec, store_document, vectors
-
-Opener = Callable[..., QdrantEdge | QdrantServer]
-
-
-@pytest.fixture(params=["edge", "server"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    """Stores that share one place: a second one made here sees what the first one wrote."""
-    prefix = f"t{uuid.uuid4().hex[:10]}"
-
-    def edge(of: IndexSpec | None = None, **settings: object) -> QdrantEdge:
-        return QdrantEdge(of or spec(), tmp_path, **settings)  # type: ignore[arg-type]
-
-    def server(of: IndexSpec | None = None, **settings: object) -> QdrantServer:
-        of = of or spec()
-        where = request.getfixturevalue("qdrant")
-        named = replace(of, name=f"{prefix}-{of.name}")
-        return QdrantServer(named, where.url, api_key=where.api_key, backoff_base=0.05, **settings)  # type: ignore[arg-type]
-
-    yield edge if request.param == "edge" else server
-    if request.param == "server":
-        request.getfixturevalue("qdrant").remove(prefix)
-
-
-@pytest.fixture
-async def store(make: Opener) -> AsyncIterator[ChunkStore]:
-    opened = make()
-    await opened.open()
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def late_store(make: Opener) -> AsyncIterator[ChunkStore]:
-    opened = make(spec(late=True))
-    await opened.open()
-    yield opened
-    await opened.close()
+from rag_runtime.ports import ChunkStore, Search
+from tests.stores import DENSE, Opener, document, embedded, feedback, job, query, spec, store_document, vectors
 
 
 def ids(hits: list[Hit]) -> list[str]:

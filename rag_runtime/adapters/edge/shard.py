@@ -14,7 +14,7 @@ import numpy as np
 import qdrant_edge as edge
 from numpy.typing import NDArray
 
-from rag_runtime import fusion
+from rag_runtime import facts, fusion
 from rag_runtime.adapters import payload
 from rag_runtime.adapters.edge.folder import sync_all
 from rag_runtime.adapters.payload import Scored
@@ -24,10 +24,13 @@ from rag_runtime.ports import IndexSpec, Search
 
 # The engine's Python binding turns True into the integer 1, which no boolean in a payload equals.
 _LIVE, _STAGED = 1, 0
+_WANTED = edge.PayloadSelector.Exclude(payload.UNREAD)
 _FIELDS = {
     "document_id": edge.PayloadSchemaType.Keyword,
     "content_hash": edge.PayloadSchemaType.Keyword,
     "source": edge.PayloadSchemaType.Keyword,
+    "format": edge.PayloadSchemaType.Keyword,
+    facts.FACTS: edge.PayloadSchemaType.Keyword,
     "live": edge.PayloadSchemaType.Integer,
 }
 
@@ -42,8 +45,9 @@ class Shard:
         else:
             folder.mkdir(parents=True, exist_ok=True)
             self._engine = edge.EdgeShard.create(str(folder), config)
-        for name in _FIELDS.keys() - self._engine.info().payload_schema.keys():
-            self._update(edge.UpdateOperation.create_field_index(name, _FIELDS[name]))
+        self._indexed = set(self._engine.info().payload_schema)
+        for name in _FIELDS.keys() - self._indexed:
+            self._index_field(name, _FIELDS[name])
         self.flush()
 
     def close(self) -> None:
@@ -67,6 +71,9 @@ class Shard:
         self._engine.optimize()
 
     def stage(self, chunks: Sequence[EmbeddedChunk]) -> None:
+        """Numbers and dates get an index when the first of their kind comes."""
+        for field in payload.new_ranges(chunks, self._indexed):
+            self._index_field(field, edge.PayloadSchemaType.Float)
         points = [edge.Point(c.chunk.id, _vectors(c), payload.from_chunk(c.chunk) | {"live": _STAGED}) for c in chunks]
         self._update(edge.UpdateOperation.upsert_points(points, condition=edge.Filter(must_not=[_is("live", _LIVE)])))
 
@@ -118,8 +125,12 @@ class Shard:
         """What the engine's fusion gives, of sides that are at hand: to have it search them again doubles the time."""
         ranked = fusion.reciprocal_rank([[point.id for point in side] for side in sides.values()], k=search.rrf_k)
         best = {id_: score for id_, score in ranked[: payload.fused_limit(search)] if score >= search.score_floor}
-        records = self._engine.retrieve(list(best), True, False)
+        records = self._engine.retrieve(list(best), _WANTED, False)
         return [Scored(str(record.id), best[str(record.id)], record.payload) for record in records]
+
+    def _index_field(self, name: str, kind: edge.PayloadSchemaType) -> None:
+        self._update(edge.UpdateOperation.create_field_index(name, kind))
+        self._indexed.add(name)
 
     def _update(self, operation: edge.UpdateOperation) -> None:
         self._unsynced = True
@@ -165,10 +176,10 @@ def _int8(tuning: Tuning) -> edge.ScalarQuantizationConfig | None:
 
 def _requests(search: Search) -> dict[str, edge.QueryRequest]:
     """The stages by name: the fused one always, the others where they rank or explain."""
-    sides = _sides(search)
+    sides, where = _sides(search), _where(search)
     # The engine's stubs do not count the nested class as a Fusion.
     fuse: Any = edge.Fusion.Rrf(search.rrf_k)
-    prefetches = [edge.Prefetch(search.candidates, query, filter=_published()) for query in sides.values()]
+    prefetches = [edge.Prefetch(search.candidates, query, filter=where) for query in sides.values()]
     late = search.vectors.late
     requests = {
         "fused": edge.QueryRequest(
@@ -176,19 +187,20 @@ def _requests(search: Search) -> dict[str, edge.QueryRequest]:
             query=fuse,
             prefetches=prefetches,
             score_threshold=search.score_floor or None,
-            with_payload=late is None,
+            with_payload=_WANTED if late is None else False,
         )
     }
     if late is not None:
         fused = edge.Prefetch(search.candidates, fuse, prefetches, score_threshold=search.score_floor or None)
         nearest = edge.Query.Nearest(late.tolist(), using="late")
-        requests["late"] = edge.QueryRequest(search.top_k, query=nearest, prefetches=[fused], with_payload=True)
+        requests["late"] = edge.QueryRequest(search.top_k, query=nearest, prefetches=[fused], with_payload=_WANTED)
     return requests | _explaining(search) if search.explain else requests
 
 
 def _explaining(search: Search) -> dict[str, edge.QueryRequest]:
+    where = _where(search)
     return {
-        name: edge.QueryRequest(search.candidates, query=query, filter=_published(), with_payload=False)
+        name: edge.QueryRequest(search.candidates, query=query, filter=where, with_payload=False)
         for name, query in _sides(search).items()
     }
 
@@ -200,8 +212,22 @@ def _sides(search: Search) -> dict[str, Any]:
     return sides
 
 
-def _published() -> edge.Filter:
-    return edge.Filter(must=[_is("live", _LIVE)])
+def _where(search: Search) -> edge.Filter:
+    live = _is("live", _LIVE)
+    return edge.Filter(must=[live] if search.filter is None else [live, _condition(facts.question(search.filter))])
+
+
+def _condition(asked: facts.Question) -> Any:
+    match asked:
+        case facts.Match(field, (word,)):
+            return _is(field, word)
+        case facts.Match(field, words):
+            return edge.FieldCondition(field, match=edge.MatchAny(list(words)))
+        case facts.Bounds(field, gt, gte, lt, lte):
+            return edge.FieldCondition(field, range=edge.RangeFloat(gt=gt, gte=gte, lt=lt, lte=lte))
+        case facts.Group():
+            must, should, must_not = ([_condition(each) for each in group] or None for group in asked)
+            return edge.Filter(must=must, should=should, must_not=must_not)
 
 
 def _is(key: str, value: str | int) -> edge.FieldCondition:

@@ -7,6 +7,7 @@ from typing import Any
 
 from qdrant_client import models
 
+from rag_runtime import facts
 from rag_runtime.adapters import payload
 from rag_runtime.adapters.tuning import Tuning
 from rag_runtime.domain import DocumentId, EmbeddedChunk, SparseVector
@@ -14,7 +15,14 @@ from rag_runtime.ports import IndexSpec, Search
 
 STAMP = "ragops"
 KEYWORD, BOOL, FLOAT = models.PayloadSchemaType.KEYWORD, models.PayloadSchemaType.BOOL, models.PayloadSchemaType.FLOAT
-INDEX_FIELDS = {"document_id": KEYWORD, "content_hash": KEYWORD, "source": KEYWORD, "live": BOOL}
+INDEX_FIELDS = {
+    "document_id": KEYWORD,
+    "content_hash": KEYWORD,
+    "source": KEYWORD,
+    "format": KEYWORD,
+    facts.FACTS: KEYWORD,
+    "live": BOOL,
+}
 
 
 def index_config(spec: IndexSpec, tuning: Tuning) -> dict[str, Any]:
@@ -89,10 +97,10 @@ def to_point(embedded: EmbeddedChunk) -> models.PointStruct:
 
 def search_requests(search: Search) -> dict[str, models.QueryRequest]:
     """The stages by name: the fused one always, the others where they rank or explain."""
-    sides = _sides(search)
+    sides, where = _sides(search), _where(search)
+    wanted = models.PayloadSelectorExclude(exclude=payload.UNREAD)
     prefetches = [
-        models.Prefetch(query=query, using=name, filter=PUBLISHED, limit=search.candidates)
-        for name, query in sides.items()
+        models.Prefetch(query=query, using=name, filter=where, limit=search.candidates) for name, query in sides.items()
     ]
     fusion = models.RrfQuery(rrf=models.Rrf(k=search.rrf_k))
     floor = search.score_floor or None
@@ -103,18 +111,18 @@ def search_requests(search: Search) -> dict[str, models.QueryRequest]:
             query=fusion,
             limit=payload.fused_limit(search),
             score_threshold=floor,
-            with_payload=late is None,
+            with_payload=wanted if late is None else False,
         )
     }
     if late is not None:
         fused = models.Prefetch(prefetch=prefetches, query=fusion, limit=search.candidates, score_threshold=floor)
         requests["late"] = models.QueryRequest(
-            prefetch=fused, query=late.tolist(), using="late", limit=search.top_k, with_payload=True
+            prefetch=fused, query=late.tolist(), using="late", limit=search.top_k, with_payload=wanted
         )
     if search.explain:
         for name, query in sides.items():
             requests[name] = models.QueryRequest(
-                query=query, using=name, filter=PUBLISHED, limit=search.candidates, with_payload=False
+                query=query, using=name, filter=where, limit=search.candidates, with_payload=False
             )
     return requests
 
@@ -174,6 +182,25 @@ def _int8(tuning: Tuning) -> models.ScalarQuantization | None:
             always_ram=tuning.quantization_always_ram,
         )
     )
+
+
+def _where(search: Search) -> models.Filter:
+    if search.filter is None:
+        return PUBLISHED
+    return models.Filter(must=[field_is("live", True), _condition(facts.question(search.filter))])
+
+
+def _condition(asked: facts.Question) -> models.Condition:
+    match asked:
+        case facts.Match(field, (word,)):
+            return field_is(field, word)
+        case facts.Match(field, words):
+            return models.FieldCondition(key=field, match=models.MatchAny(any=list(words)))
+        case facts.Bounds(field, gt, gte, lt, lte):
+            return models.FieldCondition(key=field, range=models.Range(gt=gt, gte=gte, lt=lt, lte=lte))
+        case facts.Group():
+            must, should, must_not = ([_condition(each) for each in group] or None for group in asked)
+            return models.Filter(must=must, should=should, must_not=must_not)
 
 
 def _sides(search: Search) -> dict[str, Any]:
