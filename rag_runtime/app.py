@@ -22,7 +22,7 @@ from rag_runtime.adapters.fastembed import BM25
 from rag_runtime.adapters.indexes import index_name
 from rag_runtime.adapters.measured import MeasuredEmbedder, MeasuredGenerator, MeasuredStore, Observe
 from rag_runtime.answer import Answerer
-from rag_runtime.api import debug, errors, feedback, health, memory, openapi, pages, routes
+from rag_runtime.api import chat, debug, errors, feedback, health, memory, openapi, pages, routes
 from rag_runtime.api.gate import Gate, RequestContext
 from rag_runtime.api.limits import BodyLimit, RateLimiter
 from rag_runtime.api.metrics import Metrics
@@ -83,6 +83,7 @@ def create_app(
     errors.install(app, on_store_failure=monitor.poke)
     app.include_router(routes.router)
     app.include_router(feedback.router)
+    app.include_router(chat.router)
     app.include_router(health.build_router(runtime, monitor))
     app.include_router(debug.build_router(runtime, settings))
     pages.install(app, metrics if settings.metrics_enabled else None, playground=settings.playground_enabled)

@@ -18,6 +18,8 @@ from rag_runtime.problems import TYPE_PREFIX, to_problem
 
 RETRY_AFTER_SECONDS = "5"
 MAX_SHOWN_ERRORS = 20
+# Their clients expect an object `error` in every error; it stands beside ours.
+OPENAI_PATHS = ("/v1/chat/completions", "/v1/models")
 LATE = "the answer was not ready in time: try again"
 
 
@@ -38,7 +40,14 @@ def problem_response(
 
 def in_request(scope: Scope, problem: Mapping[str, object]) -> dict[str, object]:
     """The problem with the request that it came up in."""
-    return {**problem, "instance": scope["path"], "request_id": scope.get("state", {}).get("request_id", "")}
+    found = {**problem, "instance": scope["path"], "request_id": scope.get("state", {}).get("request_id", "")}
+    return {**found, "error": _as_openai(problem)} if scope["path"].startswith(OPENAI_PATHS) else found
+
+
+def _as_openai(problem: Mapping[str, object]) -> dict[str, object]:
+    """The same for clients that look for OpenAI's shape: https://platform.openai.com/docs/guides/error-codes"""
+    slug = str(problem["type"]).removeprefix(TYPE_PREFIX)
+    return {"message": problem["detail"], "type": slug, "code": slug, "param": None}
 
 
 def problem_of(error: Exception) -> dict[str, object]:

@@ -19,7 +19,8 @@ MAX_METADATA_CHARACTERS = 4096
 MAX_LISTED = 1000
 
 
-def _asked(text: str) -> str:
+def asked(text: str) -> str:
+    """The text, where it can be a question."""
     if not text.strip():
         raise ValueError("must not be empty")
     if len(text.encode()) > MAX_QUESTION_BYTES:
@@ -39,7 +40,7 @@ def _storable(value: object) -> object:
     return value
 
 
-Question = Annotated[str, AfterValidator(_asked)]
+Question = Annotated[str, AfterValidator(asked)]
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K)]
 Word = Annotated[str, Field(max_length=MAX_METADATA_CHARACTERS)]
 MetadataValue = Annotated[
@@ -100,6 +101,10 @@ class CitationModel(BaseModel):
     score: float
 
 
+def citations(answer: Answer) -> list[CitationModel]:
+    return [CitationModel(**asdict(citation)) for citation in answer.citations]
+
+
 class UsageModel(BaseModel):
     """Tokens as the language model counts them; 0 where it was not asked."""
 
@@ -123,7 +128,7 @@ class QueryResponse(BaseModel):
     def of(cls, answer: Answer, request_id: str) -> Self:
         return cls(
             answer=answer.text,
-            citations=[CitationModel(**asdict(citation)) for citation in answer.citations],
+            citations=citations(answer),
             usage=UsageModel(tokens_in=answer.tokens.read, tokens_out=answer.tokens.written),
             request_id=request_id,
             route=answer.route,

@@ -60,7 +60,7 @@ ANONYMOUS_ADMIN = Key("anonymous", b"", EVERYTHING)
 def wanted_permissions(method: str, path: str) -> frozenset[Permission]:
     """Those of which a caller needs one. What is not listed is for admins."""
     reading = frozenset({Permission.QUERY, Permission.INGEST})
-    if path in ASKING or (path == "/v1/feedback" and method == "POST"):
+    if path in ASKING or path.startswith("/v1/models/") or (path == "/v1/feedback" and method == "POST"):
         return frozenset({Permission.QUERY})
     if path == "/v1/documents" and method == "DELETE":
         return frozenset({Permission.ADMIN})
