@@ -18,6 +18,8 @@ metadata: {name: standard, annotations: {storageclass.kubernetes.io/is-default-c
 provisioner: kubernetes.io/no-provisioner
 volumeBindingMode: WaitForFirstConsumer
 """
+# Not `condition=Established`: that fails on a definition which has no conditions at all yet.
+ESTABLISHED = """--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"""
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +27,6 @@ def api_server() -> Iterator[Cluster]:
     """etcd, kube-apiserver and kube-controller-manager on loopback, with our CRD."""
     with control_plane(controller_manager=True) as server:
         server.kubectl("apply", "-f", str(ROOT / "crds"))
-        server.kubectl("wait", "--for=condition=Established", "crd/ragpipelines.ragops.dev", "--timeout=30s")
+        server.kubectl("wait", ESTABLISHED, "crd/ragpipelines.ragops.dev", "--timeout=30s")
         server.kubectl("apply", "-f", "-", input=STORAGE_CLASS)
         yield server

@@ -49,6 +49,7 @@ class Applier:
         if conflict := _name_conflict(app, [*(seen for seen in found.values() if seen), *secrets]):
             return conflict
         problems = [await self._secret(inputs, body) for body in plan.secrets]
+        problems += [await self._hand_over(plan.handover)] if plan.handover else []
         problems += [await self._child(app, body, found[names.ref_of(body)]) for body in plan.children]
         problems += [await self._grow(body) for body in plan.grown]
         problems += [await self._prune(app, plan)]
@@ -86,6 +87,14 @@ class Applier:
             return _refused(ref, refused)
         now = self._children.note_answer(answer, before)
         applied[ref] = Applied(body_hash, now.uid, now.fields_hash)
+        return None
+
+    async def _hand_over(self, replicas: Body) -> Problem | None:
+        metrics.APPLIES.labels(replicas["kind"]).inc()
+        try:
+            await self._api.apply(replicas, manager=names.SCALE_MANAGER)
+        except (Forbidden, Rejected) as refused:
+            return _refused(names.ref_of(replicas), refused)
         return None
 
     async def _grow(self, claim: Body) -> Problem | None:

@@ -94,14 +94,21 @@ def _fields_hash(entries: Iterable[Body]) -> str:
 
     https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
     """
+    ours = _our_fields(entries)
+    return "" if ours is None else hashlib.sha256(json.dumps(ours, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _our_fields(entries: Iterable[Body]) -> Body | None:
     for entry in entries:
         if (entry.get("manager"), entry.get("operation")) == (names.FIELD_MANAGER, "Apply"):
-            return hashlib.sha256(json.dumps(entry["fieldsV1"], sort_keys=True).encode()).hexdigest()[:16]
-    return ""
+            fields: Body = entry["fieldsV1"]
+            return fields
+    return None
 
 
 def _workload(body: Body) -> Workload:
     status = body.get("status") or {}
+    managed = body["metadata"].get("managedFields") or []
     refused = [part for part in status.get("conditions") or [] if part["type"] == "ReplicaFailure"]
     return Workload(
         wanted=body["spec"].get("replicas", 1),
@@ -110,6 +117,7 @@ def _workload(body: Body) -> Workload:
         ready=status.get("readyReplicas", 0),
         updated=status.get("updatedReplicas", 0),
         refused=refused[0].get("message") if refused and refused[0]["status"] == "True" else None,
+        replicas_are_ours="f:replicas" in (_our_fields(managed) or {}).get("f:spec", {}),
         claim_size=_requested(templates[0]) if (templates := body["spec"].get("volumeClaimTemplates")) else None,
     )
 

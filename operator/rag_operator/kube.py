@@ -43,6 +43,7 @@ LEASE_PERMISSIONS: Mapping[tuple[str, str], frozenset[str]] = {
 ATTEMPTS = 4
 PAGE = 500
 TOKEN_SECONDS = 60.0
+DISCOVERY_SECONDS = 60.0
 MERGE, APPLY, JSON = "application/merge-patch+json", "application/apply-patch+yaml", "application/json"
 
 
@@ -55,6 +56,7 @@ class Client:
         self._server = server.rstrip("/")
         self._headers: dict[str, str] = {}
         self._headers_until = 0.0
+        self._served: dict[tuple[str, str], tuple[float, frozenset[str]]] = {}
 
     async def get(self, ref: Ref) -> Body | None:
         """None when there is no such object."""
@@ -71,9 +73,20 @@ class Client:
                 return
             query["continue"] = token
 
-    async def apply(self, body: Body) -> Body:
-        """Server-side apply as our field manager. With metadata.resourceVersion: Conflict when it is another."""
-        query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
+    async def serves(self, kind: Kind) -> bool:
+        """Whether the server has this kind; what it said is good for a minute."""
+        now = asyncio.get_running_loop().time()
+        group = (kind.group, kind.version)
+        asked_at, plurals = self._served.get(group, (-DISCOVERY_SECONDS, frozenset()))
+        if now - asked_at >= DISCOVERY_SECONDS:
+            found = await self._call("GET", f"/apis/{kind.group}/{kind.version}", missing_is_none=True)
+            plurals = frozenset(str(resource["name"]) for resource in (found or {}).get("resources", ()))
+            self._served[group] = (now, plurals)
+        return kind.plural in plurals
+
+    async def apply(self, body: Body, *, manager: str = names.FIELD_MANAGER) -> Body:
+        """Server-side apply as a field manager. With metadata.resourceVersion: Conflict when it is another."""
+        query = {"fieldManager": manager, "force": "true"}
         return await self._required("PATCH", path_of(names.ref_of(body)), body, query=query, media=APPLY)
 
     async def create(self, kind: Kind, body: Body) -> Body:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 GROUP = "ragops.dev"
 FIELD_MANAGER = "rag-operator"
+# Holds a Deployment's number of pods from when we let go of it until an autoscaler takes it.
+SCALE_MANAGER = "rag-operator-scale"
 MANAGED_BY = "rag-operator"
 MANAGED_SELECTOR = f"app.kubernetes.io/managed-by={MANAGED_BY}"
 

@@ -13,7 +13,7 @@ from rag_operator.children import Children, to_seen
 from rag_operator.desired import config
 from rag_operator.kube import Client
 from rag_operator.names import Key, Kind, Ref
-from rag_operator.spec import RagPipeline, references
+from rag_operator.spec import RagPipeline, mounted, references
 from rag_operator.spec.fields import SecretKeyRef
 from rag_operator.state import ClaimState, Inputs, Observed, PodState, Problem, Reason, Seen, Workload
 
@@ -40,7 +40,12 @@ async def read_inputs(api: Client, app: RagPipeline) -> Inputs:
             problem = problem or found
         else:
             fingerprints[path] = config.fingerprint(app, found)
-    return Inputs(keys=keys, own=own, secrets=fingerprints, problem=problem)
+    for path, reference in mounted(app).items():
+        found = await _read_value(api, app.namespace, path, reference)
+        if isinstance(found, Problem):
+            problem = problem or found
+    served = frozenset([kind for kind in names.OPTIONAL if await api.serves(kind)])
+    return Inputs(keys=keys, own=own, secrets=fingerprints, problem=problem, served=served)
 
 
 async def read_child(api: Client, children: Children, ref: Ref) -> Seen | None:
@@ -64,7 +69,10 @@ def read_children(children: Children, app: RagPipeline) -> Observed:
 
 
 async def refresh(api: Client, children: Children, kind: Kind, namespace: str | None) -> None:
-    """List a kind anew, for what the watches may have missed."""
+    """List a kind anew, for what the watches may have missed; of a kind that the cluster lacks there is nothing."""
+    if kind in names.OPTIONAL and not await api.serves(kind):
+        children.replace(kind, namespace, ())
+        return
     listed = [to_seen(body) async for body in api.list(kind, namespace, selector=names.MANAGED_SELECTOR)]
     children.replace(kind, namespace, listed)
 

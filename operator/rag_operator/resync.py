@@ -68,7 +68,7 @@ class Resync:
         return failed
 
     async def _list(self, namespace: str | None, *, period_seconds: float) -> None:
-        for kind in names.WATCHED:
+        for kind in (*names.WATCHED, *names.OPTIONAL):
             await observe.refresh(self._api, self._children, kind, namespace)
         async for body in self._api.list(names.PIPELINE, namespace):
             key = names.key_of(body)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from rag_operator.names import Ref
+from rag_operator.names import Kind, Ref
 from rag_operator.spec.fields import Model
 
 
@@ -46,7 +46,8 @@ class Problem:
 class Workload:
     """A Deployment or StatefulSet. `settled` is False until its controller has seen the newest generation.
 
-    `claim_size` is what its claim template asks for, which the API server lets nobody change.
+    `claim_size` is what its claim template asks for, which the API server lets nobody change. `replicas_are_ours`: our
+    field manager owns the number of its pods.
     """
 
     wanted: int
@@ -56,6 +57,7 @@ class Workload:
     updated: int = 0
     refused: str | None = None
     claim_size: str | None = None
+    replicas_are_ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,14 @@ class Inputs:
 
     `keys` are the pipeline's own, with new ones for those that its Secret lacks; `own` are its Secrets as they are.
     `secrets` are fingerprints of the values that the spec refers to; `problem` is the first that could not be had.
+    `served` are the optional kinds that the cluster has.
     """
 
     keys: Mapping[str, str] = field(repr=False)
     own: Mapping[Ref, Mapping[str, Any] | None] = field(repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict)
     problem: Problem | None = None
+    served: frozenset[Kind] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def store_not_ready(app: RagPipeline, facts: Facts) -> Problem | None:
     if not isinstance(app.store, ManagedStore):
         return None
     ready = facts.seen.qdrant.ready if facts.seen.qdrant else 0
-    wanted = app.store.replicas
+    wanted = app.store_replicas
     if ready >= wanted:
         return None
     counted = f"{ready} of {wanted} Qdrant pods are ready"
@@ -96,9 +96,11 @@ def runtime_not_ready(app: RagPipeline, facts: Facts) -> Problem | None:
 
 
 def pods_outdated(app: RagPipeline, facts: Facts) -> Problem | None:
-    parts = [(names.RUNTIME, facts.seen.runtime, app.replicas)]
+    runtime = facts.seen.runtime
+    # How many an autoscaler wants, only the Deployment knows.
+    parts = [(names.RUNTIME, runtime, runtime.wanted if runtime and app.autoscaling else app.replicas)]
     if isinstance(app.store, ManagedStore):
-        parts.append((names.QDRANT, facts.seen.qdrant, app.store.replicas))
+        parts.append((names.QDRANT, facts.seen.qdrant, app.store_replicas))
     for component, workload, wanted in parts:
         if workload and _is_rolled_out(workload, wanted, facts):
             continue
@@ -200,7 +202,7 @@ def _summary(app: RagPipeline, facts: Facts, readiness: Problem | None, update: 
 def _store_verdict(app: RagPipeline, facts: Facts) -> Verdict:
     """Of a store that the operator does not run, all it knows is what the runtime's readiness says."""
     if isinstance(app.store, ManagedStore):
-        ready = f"{app.store.replicas} of {app.store.replicas} Qdrant pods are ready"
+        ready = f"{app.store_replicas} of {app.store_replicas} Qdrant pods are ready"
         return _verdict(store_not_ready(app, facts), ready)
     where = "the runtime's own volume" if isinstance(app.store, EmbeddedStore) else app.store.url
     if facts.seen.runtime and facts.seen.runtime.ready > 0:

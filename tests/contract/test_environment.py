@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rag_operator import crd
+from rag_operator import crd, desired, variables
 from rag_operator.desired import config
 from rag_runtime import settings
 from tests import builders
@@ -16,6 +16,14 @@ from tests.builders import EMBEDDED, EXTERNAL, GEMINI
 
 def loaded(**fields: Any) -> settings.Settings:
     return settings.load(config.environment(builders.app(**fields)))
+
+
+def managed(**fields: Any) -> dict[str, Any]:
+    return {"vectorStore": {"managed": fields}}
+
+
+def tuned(**fields: Any) -> dict[str, Any]:
+    return managed(tuning=fields)
 
 
 @pytest.mark.parametrize("fields", [{}, EMBEDDED, {**EXTERNAL, **GEMINI}])
@@ -46,6 +54,26 @@ def test_the_runtime_accepts_it(fields: dict[str, Any]) -> None:
         ("ssl_cert_path", {"access": {"tls": {"secretRef": {"name": "cert"}}}}, Path("/etc/ragops/tls/tls.crt")),
         ("ssl_key_path", {"access": {"tls": {"secretRef": {"name": "cert"}}}}, Path("/etc/ragops/tls/tls.key")),
         ("collection_adopt", {"vectorStore": {"adopt": True}}, True),
+        ("cache_max_entries", {"retrieval": {"cache": {"maxEntries": 0}}}, 0),
+        ("cache_ttl", {"retrieval": {"cache": {"ttlSeconds": 9}}}, 9),
+        ("qdrant_shards", managed(replicas=3), 3),
+        ("qdrant_shards", managed(replicas=3, shards=12), 12),
+        ("qdrant_replication_factor", managed(replicas=3), 2),
+        ("qdrant_replication_factor", managed(replicas=3, replicationFactor=3), 3),
+        ("qdrant_write_consistency_factor", managed(replicas=3, writeConsistencyFactor=2), 2),
+        ("qdrant_hnsw_m", tuned(hnswM=32), 32),
+        ("qdrant_hnsw_ef_construct", tuned(hnswEfConstruct=300), 300),
+        ("qdrant_full_scan_threshold", tuned(fullScanThreshold=11), 11),
+        ("qdrant_max_indexing_threads", tuned(maxIndexingThreads=0), 0),
+        ("qdrant_quantization", tuned(quantization="none"), "none"),
+        ("qdrant_quantization_quantile", tuned(quantizationQuantile=0.9), 0.9),
+        ("qdrant_quantization_always_ram", tuned(quantizationAlwaysRam=False), False),
+        ("qdrant_segments", tuned(segments=8), 8),
+        ("qdrant_max_segment_size", tuned(maxSegmentSize=5000), 5000),
+        ("qdrant_memmap_threshold", tuned(memmapThreshold=7), 7),
+        ("qdrant_indexing_threshold", tuned(indexingThreshold=8), 8),
+        ("qdrant_flush_interval", tuned(flushIntervalSeconds=5), 5),
+        ("qdrant_max_optimization_threads", tuned(maxOptimizationThreads=1), 1),
         ("score_floor", {"retrieval": {"scoreFloor": 0.125}}, 0.125),
         ("generation_provider", {}, "extractive"),
         ("generation_provider", GEMINI, "gemini"),
@@ -104,4 +132,29 @@ def test_whatever_the_schema_lets_through_the_runtime_takes(path: str, end: int)
         fields["chunking"][path.split(".")[1]]["maxTokens"] = 8192
     if path.endswith(".maxTokens"):
         fields["chunking"][path.split(".")[1]]["tokens"] = 32
+    if path.endswith(".writeConsistencyFactor"):
+        fields = managed(replicas=64, replicationFactor=64, **fields["vectorStore"]["managed"])
     loaded(**fields)
+
+
+EVERYTHING: dict[str, Any] = {
+    **GEMINI,
+    **tuned(maxSegmentSize=5000),
+    "generation": {**GEMINI["generation"], "model": "m"},
+    "embedding": {"lateInteraction": {"model": "c"}},
+    "access": {"tls": {"secretRef": {"name": "cert"}}},
+}
+
+
+def test_the_variables_that_nobody_else_may_set_are_those_that_the_operator_sets() -> None:
+    rendered = {
+        variable["name"]
+        for body in desired.build(builders.app(**EVERYTHING), builders.inputs()).children
+        if body["kind"] == "Deployment"
+        for variable in body["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    assert config.environment(builders.app(**EVERYTHING)).keys() | rendered == variables.RUNTIME
+
+
+def test_every_such_variable_is_one_of_the_runtimes() -> None:
+    assert {name.lower() for name in variables.RUNTIME} <= settings.Settings.model_fields.keys()

@@ -38,6 +38,7 @@ def test_killed_ten_times_during_a_creation(release: Namespace, namespace_of: Ca
         ("Secret", f"{NAME}-keys"),
         ("Service", NAME),
         ("Service", f"{NAME}-qdrant"),
+        ("Service", f"{NAME}-qdrant-headless"),
         ("StatefulSet", f"{NAME}-qdrant"),
     ]
     namespace.kubectl("delete", "ragpipeline", NAME)

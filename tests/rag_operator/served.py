@@ -22,7 +22,25 @@ from rag_operator import kube
 from tests.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
-CHILDREN = "configmaps,secrets,services,deployments.apps,statefulsets.apps"
+KINDS = (
+    "configmaps,secrets,services,serviceaccounts,networkpolicies.networking.k8s.io,deployments.apps,statefulsets.apps,"
+    "horizontalpodautoscalers.autoscaling,poddisruptionbudgets.policy,ingresses.networking.k8s.io"
+)
+# What becomes of an empty spec.
+MADE = {
+    "ConfigMap {}",
+    "Secret {}-keys",
+    "Secret {}-client",
+    "Service {}",
+    "Service {}-qdrant",
+    "Service {}-qdrant-headless",
+    "ServiceAccount {}",
+    "ServiceAccount {}-qdrant",
+    "NetworkPolicy {}",
+    "NetworkPolicy {}-qdrant",
+    "StatefulSet {}-qdrant",
+    "Deployment {}",
+}
 Body = dict[str, Any]
 
 
@@ -70,7 +88,7 @@ class Served:
         return list(json.loads(self.kubectl("get", kinds, "-l", selector, "-o", "json"))["items"])
 
     def children(self, pipeline: str) -> dict[str, Body]:
-        return {f"{child['kind']} {child['metadata']['name']}": child for child in self.owned(CHILDREN, pipeline)}
+        return {f"{child['kind']} {child['metadata']['name']}": child for child in self.owned(KINDS, pipeline)}
 
     def patch(self, kind: str, name: str, patch: Body, *words: str) -> None:
         self.kubectl("patch", kind, name, "--type=merge", "-p", json.dumps(patch), *words)

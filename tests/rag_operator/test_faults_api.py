@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from tests.faults import Fault, FaultProxy, Request, fault_proxy
-from tests.rag_operator.served import Operator, Served, wait_until
+from tests.rag_operator.served import MADE, Operator, Served, wait_until
 
 pytestmark = pytest.mark.api
-CHILDREN = 7
+CHILDREN = len(MADE)
 # Children, status and the event that tells of it.
 WRITES = CHILDREN + 2
 

@@ -7,19 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.rag_operator.served import Operator, Served, wait_until
+from tests.rag_operator.served import MADE, Operator, Served, wait_until
 
 pytestmark = pytest.mark.api
 
-MADE = {
-    "ConfigMap {}",
-    "Secret {}-keys",
-    "Secret {}-client",
-    "Service {}",
-    "Service {}-qdrant",
-    "StatefulSet {}-qdrant",
-    "Deployment {}",
-}
 MAIN = "handbook"
 
 

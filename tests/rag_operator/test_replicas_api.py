@@ -13,14 +13,13 @@ from typing import Any
 
 import pytest
 
-from tests.rag_operator.served import Operator, Served, wait_until
+from tests.rag_operator.served import KINDS, MADE, Operator, Served, wait_until
 
 pytestmark = pytest.mark.api
-CHILDREN = 7
+CHILDREN = len(MADE)
 
 
 KILLS, AT_ONCE = 10, 4
-KINDS = "configmaps,secrets,services,deployments.apps,statefulsets.apps"
 
 
 def test_killed_ten_times_while_creating_it_makes_one_set_of_children_and_one_key(served: Served) -> None:

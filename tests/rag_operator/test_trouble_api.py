@@ -10,7 +10,7 @@ import pytest
 
 from rag_operator import kube
 from tests.cluster import ClusterError
-from tests.rag_operator.served import Operator, Served, grant, wait_until
+from tests.rag_operator.served import MADE, Operator, Served, grant, wait_until
 
 pytestmark = [pytest.mark.api, pytest.mark.usefixtures("operator")]
 
@@ -82,7 +82,7 @@ def test_a_foreign_object_is_left_alone(served: Served, kind: str, body: dict[st
     assert found
     assert "mine" in found["data"]
     served.kubectl("delete", kind, foreign)
-    wait_until(lambda: len(served.children(name)) == 7, seconds=60)
+    wait_until(lambda: len(served.children(name)) == len(MADE), seconds=60)
 
 
 def test_a_child_of_another_pipeline_is_not_taken_over(served: Served) -> None:
@@ -149,7 +149,7 @@ def test_what_an_earlier_pipeline_of_the_name_left_is_waited_for(served: Served)
     served.wait_for("again", "Ready", "False", "Progressing")
     assert "of an earlier pipeline again is still being removed" in served.message("again")
     served.patch("configmap", "again", {"metadata": {"finalizers": None}})
-    wait_until(lambda: len(served.children("again")) == 7, seconds=60)
+    wait_until(lambda: len(served.children("again")) == len(MADE), seconds=60)
 
 
 def test_a_quota_is_named(served: Served) -> None:

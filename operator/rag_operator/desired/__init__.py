@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_operator import names
-from rag_operator.desired import config, qdrant, runtime, secrets
+from rag_operator.desired import (
+    accounts,
+    config,
+    ingress,
+    monitoring,
+    network,
+    qdrant,
+    runtime,
+    scaling,
+    secrets,
+)
 from rag_operator.names import Ref
 from rag_operator.spec import EmbeddedStore, ManagedStore, RagPipeline
 from rag_operator.state import Inputs, Observed
@@ -19,13 +29,15 @@ NOTHING = Observed()
 class Plan:
     """`children` are applied; `held` are wanted, but wait for a Secret, and are left as they are until then.
 
-    `grown` are sizes for claims that are there already.
+    `grown` are sizes for claims that are there already; `handover` is a number of pods that another field manager is
+    to hold, before ours lets go of it.
     """
 
     secrets: tuple[Body, ...]
     children: tuple[Body, ...]
     held: frozenset[Ref] = frozenset()
     grown: tuple[Body, ...] = ()
+    handover: Body | None = None
 
     @property
     def wanted(self) -> frozenset[Ref]:
@@ -34,7 +46,16 @@ class Plan:
 
 def build(app: RagPipeline, inputs: Inputs, seen: Observed = NOTHING) -> Plan:
     """A runtime whose Secrets are missing is held back: pods that work are not replaced by pods that cannot start."""
-    objects = [config.build_config(app), runtime.build_service(app), *_store(app, inputs, seen)]
+    objects = [
+        accounts.build_account(app, names.RUNTIME, app.spec.pod_template),
+        config.build_config(app),
+        *network.build_policies(app),
+        runtime.build_service(app),
+        *([ingress.build_ingress(app, app.spec.ingress)] if app.spec.ingress else []),
+        *_store(app, inputs, seen),
+        *scaling.build_scaling(app),
+        *monitoring.build_monitoring(app, inputs.served),
+    ]
     deployment = runtime.build_deployment(app, _runtime_hash(app, inputs))
     held = {names.ref_of(deployment)} if inputs.problem else set()
     return Plan(
@@ -42,6 +63,7 @@ def build(app: RagPipeline, inputs: Inputs, seen: Observed = NOTHING) -> Plan:
         children=tuple(objects if inputs.problem else [*objects, deployment]),
         held=frozenset(held),
         grown=tuple(qdrant.build_grown_claims(app, app.store, seen)) if isinstance(app.store, ManagedStore) else (),
+        handover=None if inputs.problem else scaling.build_handover(app, seen),
     )
 
 
@@ -51,7 +73,9 @@ def _store(app: RagPipeline, inputs: Inputs, seen: Observed) -> list[Body]:
             claimed = seen.qdrant.claim_size if seen.qdrant else None
             key = {"key": config.fingerprint(app, inputs.keys[names.KEY_QDRANT])}
             return [
+                accounts.build_account(app, names.QDRANT, app.store.pod_template),
                 qdrant.build_service(app),
+                qdrant.build_peer_service(app),
                 qdrant.build_stateful_set(app, app.store, config.config_hash(app, {}, key), claimed=claimed),
             ]
         case EmbeddedStore():

@@ -61,9 +61,10 @@ def secret_variable(name: str, secret: str, key: str) -> Body:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
 
 
-def http_probe(path: str, *, delay: int, period: int, timeout: int, failures: int) -> Body:
+def http_probe(path: str, *, delay: int, period: int, timeout: int, failures: int, tls: bool = False) -> Body:
+    scheme = {"scheme": "HTTPS"} if tls else {}
     return {
-        "httpGet": {"path": path, "port": "http"},
+        "httpGet": {"path": path, "port": "http", **scheme},
         "initialDelaySeconds": delay,
         "periodSeconds": period,
         "timeoutSeconds": timeout,

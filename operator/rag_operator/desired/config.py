@@ -11,9 +11,10 @@ from collections.abc import Mapping
 
 from rag_operator import names
 from rag_operator.desired.common import Body, build_object
-from rag_operator.spec import EmbeddedStore, ExternalStore, RagPipeline
+from rag_operator.spec import EmbeddedStore, ExternalStore, ManagedStore, RagPipeline
 from rag_operator.spec.access import Access
 from rag_operator.spec.runtime import Chunking, Embedding, Ingest, Retrieval
+from rag_operator.spec.store import Tuning
 
 
 def build_config(app: RagPipeline) -> Body:
@@ -58,7 +59,34 @@ def _store(app: RagPipeline) -> dict[str, str]:
         return {}
     if isinstance(app.store, ExternalStore):
         return {"QDRANT_URL": app.store.url}
-    return {"QDRANT_URL": names.qdrant_url(app.name, app.namespace)}
+    return {"QDRANT_URL": names.qdrant_url(app.name, app.namespace), **_copies(app.store), **_tuning(app.store.tuning)}
+
+
+def _copies(store: ManagedStore) -> dict[str, str]:
+    return {
+        "QDRANT_SHARDS": str(store.shards),
+        "QDRANT_REPLICATION_FACTOR": str(store.replication_factor),
+        "QDRANT_WRITE_CONSISTENCY_FACTOR": str(store.write_consistency_factor),
+    }
+
+
+def _tuning(tuning: Tuning) -> dict[str, str]:
+    size = tuning.max_segment_size
+    return {
+        "QDRANT_HNSW_M": str(tuning.hnsw_m),
+        "QDRANT_HNSW_EF_CONSTRUCT": str(tuning.hnsw_ef_construct),
+        "QDRANT_FULL_SCAN_THRESHOLD": str(tuning.full_scan_threshold),
+        "QDRANT_MAX_INDEXING_THREADS": str(tuning.max_indexing_threads),
+        "QDRANT_QUANTIZATION": tuning.quantization,
+        "QDRANT_QUANTIZATION_QUANTILE": _number(tuning.quantization_quantile),
+        "QDRANT_QUANTIZATION_ALWAYS_RAM": _flag(tuning.quantization_always_ram),
+        "QDRANT_SEGMENTS": str(tuning.segments),
+        **({"QDRANT_MAX_SEGMENT_SIZE": str(size)} if size else {}),
+        "QDRANT_MEMMAP_THRESHOLD": str(tuning.memmap_threshold),
+        "QDRANT_INDEXING_THRESHOLD": str(tuning.indexing_threshold),
+        "QDRANT_FLUSH_INTERVAL": str(tuning.flush_interval_seconds),
+        "QDRANT_MAX_OPTIMIZATION_THREADS": str(tuning.max_optimization_threads),
+    }
 
 
 def _embedding(embedding: Embedding) -> dict[str, str]:
@@ -94,6 +122,8 @@ def _retrieval(retrieval: Retrieval) -> dict[str, str]:
         "ENABLE_LOCAL_ROUTING": _flag(retrieval.local_routing),
         "SUMMARY_MAX_TOP_K": str(retrieval.summary_max_top_k),
         "SCORE_FLOOR": _number(retrieval.score_floor),
+        "CACHE_MAX_ENTRIES": str(retrieval.cache.max_entries),
+        "CACHE_TTL": str(retrieval.cache.ttl_seconds),
     }
 
 

@@ -15,6 +15,7 @@ from rag_operator.desired.common import (
     resources_of,
     secret_variable,
 )
+from rag_operator.desired.placement import extra_variables, pod_metadata, pod_placement
 from rag_operator.spec import ManagedStore, RagPipeline
 from rag_operator.state import Observed
 
@@ -32,22 +33,30 @@ def build_service(app: RagPipeline) -> Body:
     return build_object(names.SERVICE, app, names.qdrant(app.name), names.QDRANT, spec=spec)
 
 
+def build_peer_service(app: RagPipeline) -> Body:
+    """The StatefulSet's own: it names each server, and finds those that are not ready, as peers must at the start.
+
+    There is one for a single server too, because a StatefulSet cannot be told of another later.
+    """
+    ports = [{"name": "p2p", "port": names.QDRANT_PEER_PORT, "targetPort": names.QDRANT_PEER_PORT}]
+    selector = names.selector(app.name, names.QDRANT)
+    spec = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": selector, "ports": ports}
+    return build_object(names.SERVICE, app, names.qdrant_peers(app.name), names.QDRANT, spec=spec)
+
+
 def build_stateful_set(app: RagPipeline, store: ManagedStore, config_hash: str, *, claimed: str | None = None) -> Body:
     """`claimed` is the size that a StatefulSet which exists was made with, and that it keeps."""
     name = names.qdrant(app.name)
     body = build_object(names.STATEFUL_SET, app, name, names.QDRANT)
     body["metadata"]["labels"] |= names.version_label(store.image or "")
     body["spec"] = {
-        "serviceName": name,
+        "serviceName": names.qdrant_peers(app.name),
         "replicas": app.store_replicas,
         "podManagementPolicy": "Parallel",
         "selector": {"matchLabels": names.selector(app.name, names.QDRANT)},
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": app.spec.deletion_policy, "whenScaled": "Retain"},
         "template": {
-            "metadata": {
-                "labels": names.labels(app.name, names.QDRANT),
-                "annotations": {names.ANNOTATION_CONFIG_HASH: config_hash},
-            },
+            "metadata": pod_metadata(app, names.QDRANT, store.pod_template, config_hash),
             "spec": _pod(app, store),
         },
         "volumeClaimTemplates": [_claim_template(app, store, claimed or store.storage.size)],
@@ -83,6 +92,7 @@ def _pod(app: RagPipeline, store: ManagedStore) -> Body:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(USER),
+        **pod_placement(app, names.QDRANT, store.pod_template),
         "terminationGracePeriodSeconds": 60,
         "containers": [_container(app, store)],
         "volumes": [{"name": "init", "emptyDir": {}}],
@@ -93,11 +103,9 @@ def _container(app: RagPipeline, store: ManagedStore) -> Body:
     return {
         "name": names.QDRANT,
         "image": store.image,
-        "env": _environment(app),
-        "ports": [
-            {"name": "http", "containerPort": names.QDRANT_HTTP_PORT},
-            {"name": "grpc", "containerPort": names.QDRANT_GRPC_PORT},
-        ],
+        **(_peering(app) if store.replicas > 1 else {}),
+        "env": [*_environment(app, store), *extra_variables(store.pod_template)],
+        "ports": _ports(store),
         # Qdrant asks for no key on these paths. Loading big segments at the start may take minutes.
         "startupProbe": http_probe("/livez", delay=0, period=2, timeout=5, failures=300),
         "livenessProbe": http_probe("/livez", delay=0, period=10, timeout=5, failures=6),
@@ -111,7 +119,28 @@ def _container(app: RagPipeline, store: ManagedStore) -> Body:
     }
 
 
-def _environment(app: RagPipeline) -> list[Body]:
+def _ports(store: ManagedStore) -> list[Body]:
+    ports = {"http": names.QDRANT_HTTP_PORT, "grpc": names.QDRANT_GRPC_PORT}
+    if store.replicas > 1:
+        ports["p2p"] = names.QDRANT_PEER_PORT
+    return [{"name": name, "containerPort": port} for name, port in ports.items()]
+
+
+def _peering(app: RagPipeline) -> Body:
+    """Each server says by what name its peers reach it, and all but the first whom to join. The image's own start runs.
+
+    https://qdrant.tech/documentation/scaling/distributed_deployment/
+    """
+    domain = f"{names.qdrant_peers(app.name)}.{app.namespace}.svc:{names.QDRANT_PEER_PORT}"
+    first = f"{names.qdrant(app.name)}-0"
+    script = (
+        f'if [ "$HOSTNAME" = {first} ]; then exec ./entrypoint.sh --uri "http://$HOSTNAME.{domain}"; fi\n'
+        f'exec ./entrypoint.sh --bootstrap "http://{first}.{domain}" --uri "http://$HOSTNAME.{domain}"\n'
+    )
+    return {"command": ["/bin/sh", "-c", script]}
+
+
+def _environment(app: RagPipeline, store: ManagedStore) -> list[Body]:
     """Qdrant's settings; beside its volume it writes one marker file, which a read-only image has no place for."""
     plain = {
         "QDRANT_INIT_FILE_PATH": f"{WRITABLE}/.qdrant-initialized",
@@ -120,5 +149,7 @@ def _environment(app: RagPipeline) -> list[Body]:
         "QDRANT__STORAGE__STORAGE_PATH": STORAGE,
         "QDRANT__TELEMETRY_DISABLED": "true",
     }
+    if store.replicas > 1:
+        plain |= {"QDRANT__CLUSTER__ENABLED": "true", "QDRANT__CLUSTER__P2P__PORT": str(names.QDRANT_PEER_PORT)}
     key = secret_variable("QDRANT__SERVICE__API_KEY", names.keys(app.name), names.KEY_QDRANT)
     return [key, *({"name": name, "value": value} for name, value in plain.items())]

@@ -15,6 +15,7 @@ from rag_operator.desired.common import (
     resources_of,
     secret_variable,
 )
+from rag_operator.desired.placement import extra_variables, pod_metadata, pod_placement
 from rag_operator.spec import EmbeddedStore, ExternalStore, RagPipeline
 from rag_operator.spec.fields import Probe
 
@@ -24,10 +25,12 @@ PRE_STOP_SECONDS = 5
 
 
 def build_service(app: RagPipeline) -> Body:
+    # Who goes between, such as an Ingress controller, is told by this what to speak.
+    protocol = {"appProtocol": "https"} if app.spec.access.tls else {}
     spec = {
         "type": app.spec.service.type,
         "selector": names.selector(app.name, names.RUNTIME),
-        "ports": [{"name": "http", "port": app.spec.service.port, "targetPort": "http"}],
+        "ports": [{"name": "http", "port": app.spec.service.port, "targetPort": "http", **protocol}],
     }
     return build_object(names.SERVICE, app, app.name, names.RUNTIME, spec=spec)
 
@@ -44,17 +47,16 @@ def build_claim(app: RagPipeline, store: EmbeddedStore) -> Body:
 def build_deployment(app: RagPipeline, config_hash: str) -> Body:
     body = build_object(names.DEPLOYMENT, app, app.name, names.RUNTIME)
     body["metadata"]["labels"] |= names.version_label(app.image)
+    # While an autoscaler counts the pods, the number is no business of ours.
+    counted = {} if app.autoscaling else {"replicas": app.replicas}
     body["spec"] = {
-        "replicas": app.replicas,
+        **counted,
         "revisionHistoryLimit": 3,
         "progressDeadlineSeconds": 600,
         "strategy": _strategy(app),
         "selector": {"matchLabels": names.selector(app.name, names.RUNTIME)},
         "template": {
-            "metadata": {
-                "labels": names.labels(app.name, names.RUNTIME),
-                "annotations": {names.ANNOTATION_CONFIG_HASH: config_hash},
-            },
+            "metadata": pod_metadata(app, names.RUNTIME, app.spec.pod_template, config_hash),
             "spec": _pod(app),
         },
     }
@@ -74,6 +76,7 @@ def _pod(app: RagPipeline) -> Body:
         # A Service called "qdrant" would else put variables like QDRANT_PORT into the runtime's environment.
         "enableServiceLinks": False,
         "securityContext": pod_security(USER),
+        **pod_placement(app, names.RUNTIME, app.spec.pod_template),
         "terminationGracePeriodSeconds": PRE_STOP_SECONDS + app.spec.generation.timeout_seconds + 15,
         "containers": [_container(app)],
         "volumes": _volumes(app),
@@ -86,17 +89,13 @@ def _container(app: RagPipeline) -> Body:
         "image": app.image,
         "args": ["serve"],
         "envFrom": [{"configMapRef": {"name": app.name}}],
-        "env": _secret_variables(app),
+        "env": [*_secret_variables(app), *extra_variables(app.spec.pod_template)],
         "ports": [{"name": "http", "containerPort": names.HTTP_PORT}],
         **_probes(app),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "resources": resources_of(app.resources.requests, app.resources.limits),
         "securityContext": container_security(),
-        "volumeMounts": [
-            {"name": "keys", "mountPath": names.KEYS_FOLDER, "readOnly": True},
-            {"name": names.DATA_VOLUME, "mountPath": names.DATA_FOLDER},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
-        ],
+        "volumeMounts": _mounts(app),
     }
 
 
@@ -114,6 +113,16 @@ def _secret_variables(app: RagPipeline) -> list[Body]:
     return found
 
 
+def _mounts(app: RagPipeline) -> list[Body]:
+    certificate = {"name": "tls", "mountPath": names.TLS_FOLDER, "readOnly": True}
+    return [
+        {"name": "keys", "mountPath": names.KEYS_FOLDER, "readOnly": True},
+        *([certificate] if app.spec.access.tls else []),
+        {"name": names.DATA_VOLUME, "mountPath": names.DATA_FOLDER},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
+    ]
+
+
 def _volumes(app: RagPipeline) -> list[Body]:
     claim = {"persistentVolumeClaim": {"claimName": names.data_claim(app.name)}}
     keys = {
@@ -123,18 +132,27 @@ def _volumes(app: RagPipeline) -> list[Body]:
     }
     return [
         {"name": "keys", "secret": keys},
+        *_certificate(app),
         {"name": names.DATA_VOLUME, **(claim if isinstance(app.store, EmbeddedStore) else {"emptyDir": {}})},
         {"name": "tmp", "emptyDir": {}},
     ]
 
 
+def _certificate(app: RagPipeline) -> list[Body]:
+    if app.spec.access.tls is None:
+        return []
+    secret = {"secretName": app.spec.access.tls.secret_ref.name, "defaultMode": 0o440}
+    items = [{"key": key, "path": key} for key in (names.TLS_CERT, names.TLS_KEY)]
+    return [{"name": "tls", "secret": {**secret, "items": items}}]
+
+
 def _probes(app: RagPipeline) -> dict[str, Body]:
     """The mission's numbers. The startup probe keeps a slow model load from looking like a dead process."""
-    probes = app.spec.probes
+    probes, tls = app.spec.probes, app.spec.access.tls is not None
     return {
-        "startupProbe": _probe("/livez", probes.startup, delay=0, period=5, timeout=5, failures=120),
-        "livenessProbe": _probe("/livez", probes.liveness, delay=60, period=30, timeout=10, failures=3),
-        "readinessProbe": _probe("/ready", probes.readiness, delay=30, period=10, timeout=5, failures=3),
+        "startupProbe": _probe("/livez", probes.startup, tls=tls, delay=0, period=5, timeout=5, failures=120),
+        "livenessProbe": _probe("/livez", probes.liveness, tls=tls, delay=60, period=30, timeout=10, failures=3),
+        "readinessProbe": _probe("/ready", probes.readiness, tls=tls, delay=30, period=10, timeout=5, failures=3),
     }
 
 

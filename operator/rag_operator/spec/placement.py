@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from rag_operator import variables
 from rag_operator.spec.fields import Model, ObjectName, SecretKeyRef, SecretRef, rule, ruled
 
 LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
 Labels = Annotated[dict[str, LabelValue], Field(json_schema_extra={"maxProperties": 32})]
-Free = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+Free = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})]
 
 OUR_LABELS = rule(
     "self.all(key, !key.startsWith('app.kubernetes.io/') && !key.startsWith('ragops.dev/'))",

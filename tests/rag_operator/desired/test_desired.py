@@ -17,6 +17,7 @@ from rag_operator.state import ClaimState, Observed, Problem, Reason, Workload
 from tests import builders
 from tests.builders import EMBEDDED, EXTERNAL, GEMINI, MANAGED
 
+ROOT = Path(__file__).parents[3]
 GOLDEN = Path(__file__).parents[1] / "golden"
 SHAPES: dict[str, dict[str, Any]] = {
     "managed": MANAGED,
@@ -29,11 +30,19 @@ SHAPES: dict[str, dict[str, Any]] = {
         "access": {"apiKeyRequired": False, "corsOrigins": ["https://a.example", "https://b.example"]},
     },
     "embedded": {"vectorStore": {"embedded": {}, "collection": "papers", "adopt": True}, "deletionPolicy": "Delete"},
+    "full": yaml.safe_load((ROOT / "examples/full.yaml").read_text())["spec"],
+    "suspended": {"suspend": True, "autoscaling": {}},
 }
+SERVED = frozenset(names.OPTIONAL)
 
 
 def plan(**fields: Any) -> desired.Plan:
-    return desired.build(builders.app(**fields), builders.inputs())
+    return desired.build(builders.app(**fields), replace(builders.inputs(), served=SERVED))
+
+
+def plain(**fields: Any) -> set[str]:
+    """Of a cluster without the Prometheus Operator: the kinds that are made."""
+    return {body["kind"] for body in desired.build(builders.app(**fields), builders.inputs()).children}
 
 
 def objects(**fields: Any) -> dict[tuple[str, str], dict[str, Any]]:
@@ -65,6 +74,7 @@ def test_every_pod_passes_the_restricted_standard(shape: str) -> None:
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert pod["automountServiceAccountToken"] is False
+        assert pod["serviceAccountName"] in ("handbook", "handbook-qdrant")
         for container in pod["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
@@ -119,6 +129,14 @@ def test_one_writer_is_never_two() -> None:
 def test_a_pipeline_without_a_server_of_ours_has_no_stateful_set() -> None:
     for fields in (EXTERNAL, EMBEDDED):
         assert "StatefulSet" not in {kind for kind, _ in objects(**fields)}
+
+
+def test_what_no_cluster_needs_to_have_is_made_only_where_its_kind_is() -> None:
+    assert plain() >= {"ServiceAccount", "NetworkPolicy"}
+    assert not plain(**SHAPES["full"]) & {"ServiceMonitor", "PrometheusRule"}
+    assert ("ConfigMap", "handbook-dashboard") in objects()
+    names_ = {body["metadata"]["name"] for body in desired.build(builders.app(), builders.inputs()).children}
+    assert "handbook-dashboard" not in names_
 
 
 def test_a_missing_secret_holds_the_runtime_back_but_keeps_it_wanted() -> None:
