@@ -22,7 +22,7 @@ from rag_runtime.adapters.fastembed import BM25
 from rag_runtime.adapters.indexes import index_name
 from rag_runtime.adapters.measured import MeasuredEmbedder, MeasuredGenerator, MeasuredStore, Observe
 from rag_runtime.answer import Answerer
-from rag_runtime.api import chat, debug, errors, feedback, health, memory, openapi, pages, routes
+from rag_runtime.api import agents, chat, debug, errors, feedback, health, memory, openapi, pages, routes
 from rag_runtime.api.gate import Gate, RequestContext
 from rag_runtime.api.limits import BodyLimit, RateLimiter
 from rag_runtime.api.metrics import Metrics
@@ -68,13 +68,14 @@ def create_app(
         health.probes(runtime, data_dir=settings.data_dir, memory_threshold_mb=settings.memory_threshold_mb),
         settings.health_check_interval,
     )
+    tools = agents.Agents(runtime)
     app = FastAPI(
         title="ragops runtime",
         version=__version__,
         description="Documents in, cited answers out. Keys go into `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(runtime, monitor),
+        lifespan=_lifespan(runtime, monitor, tools),
         middleware=_middleware(settings, metrics),
     )
     app.state.runtime = runtime
@@ -84,6 +85,8 @@ def create_app(
     app.include_router(routes.router)
     app.include_router(feedback.router)
     app.include_router(chat.router)
+    if settings.mcp_enabled and agents.is_installed():
+        app.router.routes.append(tools.route)
     app.include_router(health.build_router(runtime, monitor))
     app.include_router(debug.build_router(runtime, settings))
     pages.install(app, metrics if settings.metrics_enabled else None, playground=settings.playground_enabled)
@@ -91,12 +94,15 @@ def create_app(
     return app
 
 
-def _lifespan(runtime: Runtime, monitor: health.Monitor) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    runtime: Runtime, monitor: health.Monitor, tools: agents.Agents
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         runtime.start()
         monitor.start(after=runtime.started)
         yield
+        await tools.stop()
         await monitor.stop()
         await runtime.stop()
 
