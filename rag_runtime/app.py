@@ -27,6 +27,7 @@ from rag_runtime.api.gate import Gate, RequestContext
 from rag_runtime.api.limits import BodyLimit, RateLimiter
 from rag_runtime.api.metrics import Metrics
 from rag_runtime.api.security import KeyRing
+from rag_runtime.caching import CachedAnswerer, CachedRetriever, ResponseCache
 from rag_runtime.calling import Caller
 from rag_runtime.chunking import CHUNKER_VERSION, ChunkLimits, chunk_document
 from rag_runtime.domain import Chunk, Document, PlaceKind
@@ -148,6 +149,8 @@ def build_service(settings: Settings, metrics: Metrics, ports: Ports) -> Service
     store = MeasuredStore(
         ports.store or _store(settings, spec, metrics), _observer(metrics, "store", debug=settings.qdrant_debug)
     )
+    cache = _cache(settings, store, metrics)
+    store.on_change = cache.note_change
     generator = ports.generator or _generator(settings)
     measured = MeasuredGenerator(generator, metrics.stage) if generator else None
     runner = JobRunner(
@@ -187,10 +190,21 @@ def build_service(settings: Settings, metrics: Metrics, ports: Ports) -> Service
         measured,
         runner,
         ingester,
-        retriever,
-        answerer,
+        CachedRetriever(retriever, cache),
+        CachedAnswerer(answerer, cache),
         _closer(loader, generator, model),
         model_bytes=getattr(model, "sizes", {}),
+        drop_caches=cache.drop,
+    )
+
+
+def _cache(settings: Settings, store: ChunkStore, metrics: Metrics) -> ResponseCache:
+    return ResponseCache(
+        store.version,
+        max_entries=settings.cache_max_entries,
+        ttl_seconds=settings.cache_ttl,
+        on_hit=metrics.cache_hit,
+        on_miss=metrics.cache_miss,
     )
 
 
