@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# A file's tests stay together, for they share servers; every worker has an API server of its own.
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # The name of the demo's cluster.
 DEMO ?= demo
 # What `make bench` is told, as in make bench BENCH="--chunks 50000".
@@ -46,9 +48,9 @@ fmt: $(INSTALLED) ## format, and mend what lint can mend
 	$(BIN)/ruff check --fix .
 
 unit: $(INSTALLED) ## tests that need no pods
-	$(BIN)/python -m tests.cluster binaries --control-plane
+	$(BIN)/python -m tests.cluster binaries --control-plane --played-nodes
 	$(BIN)/python -m tests.browser
-	$(BIN)/pytest -m "not e2e"
+	$(BIN)/pytest -m "not e2e" $(PARALLEL)
 
 e2e: $(INSTALLED) ## tests in a real cluster
 	$(BIN)/python -m tests.cluster binaries

@@ -22,11 +22,21 @@ volumeBindingMode: WaitForFirstConsumer
 ESTABLISHED = """--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that mostly wait for a server come first: begun last, one long file would keep one worker busy alone."""
+    items.sort(key=lambda item: item.get_closest_marker("api") is None)
+
+
 @pytest.fixture(scope="session")
 def api_server() -> Iterator[Cluster]:
     """etcd, kube-apiserver and kube-controller-manager on loopback, with our CRD."""
     with control_plane(controller_manager=True) as server:
-        server.kubectl("apply", "-f", str(ROOT / "crds"))
-        server.kubectl("wait", ESTABLISHED, "crd/ragpipelines.ragops.dev", "--timeout=30s")
-        server.kubectl("apply", "-f", "-", input=STORAGE_CLASS)
+        prepare(server)
         yield server
+
+
+def prepare(server: Cluster) -> None:
+    """Our CRD, and a class for volume claims."""
+    server.kubectl("apply", "-f", str(ROOT / "crds"))
+    server.kubectl("wait", ESTABLISHED, "crd/ragpipelines.ragops.dev", "--timeout=30s")
+    server.kubectl("apply", "-f", "-", input=STORAGE_CLASS)

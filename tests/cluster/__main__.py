@@ -32,6 +32,9 @@ def status(_: argparse.Namespace) -> None:
 
 def build_binaries(options: argparse.Namespace) -> None:
     print(binaries.ensure_binaries(versions.CONTROL_PLANE + versions.CLIENTS if options.control_plane else wanted()))
+    if options.played_nodes:
+        binaries.ensure_binaries(versions.WITH_PLAYED_NODES)
+        binaries.ensure_binaries([versions.KWOK])
 
 
 def wanted() -> tuple[versions.Binary, ...]:
@@ -76,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     command("status", status, "list the running clusters")
     only = command("binaries", build_binaries, "build the programs and stop there")
     only.add_argument("--control-plane", action="store_true", help="only those of tests that need no nodes")
+    only.add_argument("--played-nodes", action="store_true", help="also what plays nodes, for the operator's benchmark")
     command("images", build_images, "build the images and stop there").add_argument("names", nargs="*")
     command("load", load, "build the images and load them", cluster=True).add_argument("names", nargs="*")
     command("kubeconfig", kubeconfig, "print where the kubeconfig is", cluster=True)

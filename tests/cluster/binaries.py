@@ -18,7 +18,8 @@ from tests.cluster.versions import Binary
 
 def ensure_binaries(wanted: Sequence[Binary] = versions.LOCAL_CLUSTER) -> Path:
     """The folder that holds the wanted programs, building those that are missing."""
-    folder = paths.binaries_folder(versions.version_key())
+    together = versions.ALL if set(wanted) <= set(versions.ALL) else tuple(wanted)
+    folder = paths.binaries_folder(versions.version_key(together))
     folder.mkdir(parents=True, exist_ok=True)
     if all((folder / binary.name).exists() for binary in wanted):
         return folder

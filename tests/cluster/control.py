@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from tests.cluster import binaries, configs, needs, pki, servers, versions
+from tests.cluster import binaries, configs, kwok, needs, pki, servers, versions
 from tests.cluster.api import Api
 from tests.cluster.handle import Cluster
 from tests.cluster.keeper import SUPERVISE
@@ -22,24 +22,39 @@ SERVICES = IPv4Network("10.96.0.0/16")
 
 
 @contextmanager
-def control_plane(*, controller_manager: bool = False, audit: bool = False) -> Iterator[Cluster]:
-    """Start one, as many at once as wanted, and end it with the block or with this process."""
+def control_plane(*, controller_manager: bool = False, audit: bool = False, played_nodes: int = 0) -> Iterator[Cluster]:
+    """Start one, as many at once as wanted, and end it with the block or with this process.
+
+    With played nodes its pods are scheduled and become ready, but run nothing.
+    """
     needs.require_programs("openssl", "setpriv")
-    built = binaries.ensure_binaries(versions.CONTROL_PLANE)
+    built = binaries.ensure_binaries(versions.WITH_PLAYED_NODES if played_nodes else versions.CONTROL_PLANE)
     folder = Path(tempfile.mkdtemp(prefix="ragops-control-plane-"))
-    port, etcd_port, peer_port, manager_port = free_ports(4)
+    port, etcd_port, peer_port, manager_port, kwok_port = free_ports(5)
     api = servers.ApiServer(built, folder, LOOPBACK, port, etcd_port, peer_port, SERVICES, audit)
     try:
         write_api_files(api, pki.leaves(api_addresses=(LOOPBACK, str(SERVICES[1]))))
         commands = {"etcd": servers.etcd(api), "kube-apiserver": servers.kube_apiserver(api)}
         if controller_manager:
             commands["kube-controller-manager"] = servers.kube_controller_manager(api, manager_port)
+        if played_nodes:
+            commands |= _players(api, kwok_port)
         with _supervised(folder, commands) as process:
             wait_until(Api(LOOPBACK, port, api.pki).is_ready, process, folder, "the API server to answer")
             log = api.audit_log if audit else None
-            yield Cluster(folder.name, api.admin_kubeconfig, built, direct_addresses=(LOOPBACK,), audit_log=log)
+            cluster = Cluster(folder.name, api.admin_kubeconfig, built, direct_addresses=(LOOPBACK,), audit_log=log)
+            for number in range(played_nodes):
+                cluster.kubectl("create", "-f", "-", input=json.dumps(kwok.node(number)))
+            yield cluster
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _players(api: servers.ApiServer, port: int) -> dict[str, list[str]]:
+    program = binaries.ensure_binaries([versions.KWOK]) / versions.KWOK.name
+    (api.folder / "scheduler.json").write_text(kwok.scheduler_configuration(api))
+    (api.folder / "kwok.yaml").write_text(kwok.stages())
+    return {"kube-scheduler": kwok.kube_scheduler(api), "kwok": kwok.kwok(program, api, port)}
 
 
 def write_api_files(api: servers.ApiServer, certificates: tuple[pki.Certificate, ...]) -> None:

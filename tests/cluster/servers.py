@@ -76,6 +76,8 @@ def kube_apiserver(api: ApiServer) -> Words:
     ]
     if api.audit:
         words += [f"--audit-log-path={api.audit_log}", f"--audit-policy-file={api.folder}/audit-policy.json"]
+        # Megabytes; rotated, it would have to be read from several files.
+        words.append("--audit-log-maxsize=4000")
     return words
 
 

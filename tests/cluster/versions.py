@@ -56,6 +56,9 @@ CLIENTS: tuple[Binary, ...] = (
     Binary("helm", "helm.sh/helm/v3", "v3.22.0", "helm.sh/helm/v3/cmd/helm", "1 minute"),
 )
 KIND: tuple[Binary, ...] = (Binary("kind", "sigs.k8s.io/kind", "v0.33.0", "sigs.k8s.io/kind", "20 seconds"),)
+KWOK = Binary("kwok", "sigs.k8s.io/kwok", "v0.8.0", "sigs.k8s.io/kwok/cmd/kwok", "1 minute")
+"""Plays nodes whose pods run nothing. Only the operator's benchmark wants it, so it lies in a folder of its own."""
+WITH_PLAYED_NODES = (*CONTROL_PLANE, next(binary for binary in NODE if binary.name == "kube-scheduler"))
 
 LOCAL_CLUSTER: tuple[Binary, ...] = tuple(dict.fromkeys(CONTROL_PLANE + NODE + CLIENTS))
 ALL: tuple[Binary, ...] = LOCAL_CLUSTER + KIND

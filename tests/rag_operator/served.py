@@ -178,7 +178,7 @@ class Operator:
         }
         namespace = self.served.namespace
         flags = [f"--namespace={each}" for each in (*self.also, namespace)]
-        flags += [f"--lease-namespace={namespace}", "--health-port=0"]
+        flags += [f"--lease-namespace={namespace}", f"--health-port={self.environ.get('HEALTH_PORT', 0)}"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "rag_operator", "run", *flags], env=environ, stdout=log, stderr=log

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import subprocess
+import shutil
+import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import pytest
 
+from tests.faults import Fault, FaultProxy, Request, fault_proxy
 from tests.rag_operator.served import KINDS, MADE, Operator, Served, wait_until
 
 pytestmark = pytest.mark.api
@@ -23,37 +23,39 @@ KILLS, AT_ONCE = 10, 4
 
 
 def test_killed_ten_times_while_creating_it_makes_one_set_of_children_and_one_key(served: Served) -> None:
-    """Each time at the first sight of a child, with the others still to come."""
+    """Each time a little later: with as many writes done as it was killed before, and all others refused."""
     seen: dict[str, set[str]] = {}
-    cut_off = 0
-    with served.operator("same-pod") as operator, ThreadPoolExecutor(1) as user:
+    kubeconfig = served.folder / "through-the-proxy"
+    shutil.copy(served.folder / "kubeconfig", kubeconfig)
+    with (
+        fault_proxy(served.cluster, kubeconfig) as proxy,
+        served.operator("same-pod", KUBECONFIG=str(kubeconfig)) as it,
+    ):
         for kill in range(KILLS):
-            wait_until(partial(has_led, operator, kill + 1), seconds=60)
-            bodies = [pipeline(served, f"p{kill}-{number}") for number in range(AT_ONCE)]
-            with watched_secrets(served) as names:
-                applying = user.submit(served.apply, *bodies)
-                next(name for name in names if name.startswith(f"secret/p{kill}-"))
-                operator.kill()
-            cut_off += len(note(served, seen, f"p{kill}-")) < AT_ONCE * CHILDREN
-            applying.result()
-            operator.start()
+            wait_until(partial(has_led, it, kill + 1), seconds=60)
+            refused = refuse_after(proxy, writes=kill + 1)
+            served.apply(*(pipeline(served, f"p{kill}-{number}") for number in range(AT_ONCE)))
+            assert refused.wait(60)
+            it.kill()
+            proxy.rule = lambda _: None
+            assert len(note(served, seen, f"p{kill}-")) < AT_ONCE * CHILDREN
+            it.start()
         wait_until(lambda: len(note(served, seen)) == KILLS * AT_ONCE * CHILDREN, seconds=60)
-    assert cut_off == KILLS
     assert {name: values for name, values in seen.items() if len(values) > 1} == {}
 
 
-@contextmanager
-def watched_secrets(served: Served) -> Iterator[Iterator[str]]:
-    """Each as soon as it is made: a pipeline's first child is one. The watch is under way when the block begins."""
-    served.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "listed"}})
-    words = [served.cluster.bin / "kubectl", "-n", served.namespace, "get", "secrets", "--watch", "-o", "name"]
-    with subprocess.Popen(words, env=served.cluster.env, stdout=subprocess.PIPE, text=True) as watch:
-        assert watch.stdout
-        try:
-            next(line for line in watch.stdout if line == "secret/listed\n")
-            yield watch.stdout
-        finally:
-            watch.kill()
+def refuse_after(proxy: FaultProxy, *, writes: int) -> threading.Event:
+    """Let that many writes through and no more; set at the first that is refused."""
+    turn, refused = itertools.count(1), threading.Event()
+
+    def rule(request: Request) -> Fault | None:
+        if not request.is_write or request.is_lease or next(turn) <= writes:
+            return None
+        refused.set()
+        return Fault(status=503)
+
+    proxy.rule = rule
+    return refused
 
 
 def pipeline(served: Served, name: str) -> dict[str, Any]:
