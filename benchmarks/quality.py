@@ -75,7 +75,7 @@ async def measure(collection: Collection, models: Models, limits: ChunkLimits) -
     began = time.perf_counter()
     embedder = load(models)
     loaded = time.perf_counter()
-    chunks = _chunks(collection, embedder, limits)
+    chunks = chunks_of(collection, embedder, limits)
     chunked = time.perf_counter()
     vectors = await embedder.embed_documents([chunk.text for chunk in chunks])
     embedded = time.perf_counter()
@@ -92,7 +92,7 @@ async def measure(collection: Collection, models: Models, limits: ChunkLimits) -
     )
 
 
-def _chunks(collection: Collection, embedder: FastEmbedder, limits: ChunkLimits) -> list[Chunk]:
+def chunks_of(collection: Collection, embedder: FastEmbedder, limits: ChunkLimits) -> list[Chunk]:
     documents = (
         from_text(text, source=number, document_id=DocumentId(number)).document
         for number, text in collection.documents.items()
@@ -115,7 +115,7 @@ async def _rankings(
         store = QdrantEdge(spec, Path(folder))
         await store.open()
         try:
-            await _fill(store, chunks)
+            await fill(store, chunks)
             for number, vectors in queries.items():
                 # All that either side found, so that each side's own order can be told from its ranks.
                 hits = await store.search(Search(vectors, top_k=2 * CANDIDATES, candidates=CANDIDATES, explain=True))
@@ -127,7 +127,7 @@ async def _rankings(
     return dict(rankings)
 
 
-async def _fill(store: QdrantEdge, chunks: Sequence[EmbeddedChunk]) -> None:
+async def fill(store: QdrantEdge, chunks: Sequence[EmbeddedChunk]) -> None:
     for first in range(0, len(chunks), STAGED_AT_ONCE):
         await store.stage(chunks[first : first + STAGED_AT_ONCE])
     versions = dict.fromkeys((embedded.chunk.document_id, embedded.chunk.content_hash) for embedded in chunks)
