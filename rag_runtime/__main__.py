@@ -1,4 +1,5 @@
-"""`rag-runtime`: read the command line, then run one command. A misconfiguration is one line and exit status 2."""
+"""`rag-runtime`: read the command line, then run one command. A misconfiguration is one line and exit status 2;
+3 where the index was made with other settings, or is another's."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from rag_runtime import __version__, settings
-from rag_runtime.errors import Misconfigured, RagError
+from rag_runtime.errors import IndexMismatch, Misconfigured, RagError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -17,6 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
+    except IndexMismatch as wrong:
+        return _say(wrong, 3)
     except Misconfigured as wrong:
         return _say(wrong, 2)
     except RagError as failed:

@@ -35,7 +35,6 @@ FAMILIES = (
     "JOB_",
     "LATE_INTERACTION_",
     "MAX_UPLOAD_",
-    "MCP_",
     "PDF_CHUNK_",
     "PLAYGROUND_",
     "QDRANT_",
@@ -170,7 +169,6 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     metrics_enabled: bool = True
     playground_enabled: bool = True
-    mcp_enabled: bool = True
     health_check_interval: Seconds = 30.0
     memory_threshold_mb: Annotated[int, Field(ge=0)] = 0
 

@@ -6,12 +6,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rag_operator import spec
+from rag_operator.rotation import Keys
 from rag_operator.spec import RagPipeline, Release
 from rag_operator.state import Inputs, Problem
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 RELEASE = Release(version="1.2.3", runtime_image="ragops/rag-runtime:1.2.3", qdrant_image="qdrant/qdrant:v1.18.0")
-KEYS = {"admin": "admin-key", "client": "client-key", "qdrant": "qdrant-key"}
+KEYS = Keys(
+    {"admin": "admin-key", "client": "client-key", "operator": "operator-key", "qdrant": "qdrant-key"},
+    client="client-key",
+    probe="operator-key",
+)
 
 MANAGED: dict[str, Any] = {}
 EXTERNAL: dict[str, Any] = {

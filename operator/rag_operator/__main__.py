@@ -8,18 +8,20 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import structlog
 from structlog.typing import Processor
 
-from rag_operator import crd, health, kube, login, metrics, names, settings, watch
+from rag_operator import canary, crd, health, kube, login, metrics, names, probe, settings, watch
 from rag_operator.children import Children
 from rag_operator.errors import OperatorError
 from rag_operator.health import Health
 from rag_operator.lease import Elector
 from rag_operator.names import Key, Ref
+from rag_operator.probe import Prober
 from rag_operator.queue import WorkQueue, work
 from rag_operator.reconcile import Reconciler
 from rag_operator.resync import Resync
@@ -53,14 +55,40 @@ async def run(chosen: Settings) -> None:
         seen.ready = True
         if await _is_done(elector.acquire()):
             metrics.LEADER.set(1)
-            await _lead(chosen, api, queue, elector, seen)
+            async with _prober(chosen, queue) as prober:
+                await _lead(chosen, api, queue, elector, seen, prober)
             await elector.release()
 
 
-async def _lead(chosen: Settings, api: kube.Client, queue: WorkQueue[Key], elector: Elector, seen: Health) -> None:
+@asynccontextmanager
+async def _prober(chosen: Settings, queue: WorkQueue[Key]) -> AsyncIterator[Prober | None]:
+    """None where runtimes cannot be reached, as from outside the cluster."""
+    if not chosen.probe_seconds:
+        yield None
+        return
+    async with probe.connect() as session:
+        yield Prober(session, queue.add, period_seconds=chosen.probe_seconds, proxy=chosen.probe_proxy)
+
+
+async def _lead(
+    chosen: Settings,
+    api: kube.Client,
+    queue: WorkQueue[Key],
+    elector: Elector,
+    seen: Health,
+    prober: Prober | None,
+) -> None:
     """Everything that the leader does. What must outlive kopf is started before it, for it ends all younger tasks."""
     children = Children()
-    reconciler = Reconciler(api, children, chosen.release, lambda: datetime.now(UTC), instance=chosen.pod_name)
+    reconciler = Reconciler(
+        api,
+        children,
+        chosen.release,
+        lambda: datetime.now(UTC),
+        instance=chosen.pod_name,
+        prober=prober,
+        overlap_seconds=chosen.key_overlap_seconds,
+    )
     resync = Resync(api, children, queue, reconciler, namespaces=chosen.namespaces or (None,))
     holding = asyncio.create_task(elector.hold())
     holding.add_done_callback(_end)
@@ -73,6 +101,9 @@ async def _lead(chosen: Settings, api: kube.Client, queue: WorkQueue[Key], elect
         for _ in range(chosen.workers)
     ]
     tasks.append(asyncio.create_task(resync.run(period_seconds=chosen.resync_seconds)))
+    tasks.append(asyncio.create_task(canary.listen(api, elector.lease, patience_seconds=chosen.deaf_seconds)))
+    if prober:
+        tasks.append(asyncio.create_task(prober.run()))
     for task in tasks:
         task.add_done_callback(_end)
     await watch.run(queue, children, login.connection, namespaces=chosen.namespaces, identity=chosen.pod_name)

@@ -143,8 +143,11 @@ def _is_ours(app: RagPipeline, child: Seen) -> bool:
 def _covers(live: Mapping[str, Any], body: Body) -> bool:
     """Whether a Secret has all that we want in it, and our owner reference as it should be."""
     have, want = live["metadata"], body["metadata"]
+    data = live.get("data") or {}
     return (
-        body["data"].items() <= (live.get("data") or {}).items()
+        body["data"].items() <= data.items()
+        and not [name for name in names.PREVIOUS_KEYS if name in data and name not in body["data"]]
+        and want.get("annotations", {}).items() <= (have.get("annotations") or {}).items()
         and want["labels"].items() <= (have.get("labels") or {}).items()
         and all(owner in (have.get("ownerReferences") or []) for owner in want["ownerReferences"])
     )

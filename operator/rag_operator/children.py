@@ -17,6 +17,8 @@ from rag_operator.state import ClaimState, Detail, PodState, Seen, Workload
 
 Body = Mapping[str, Any]
 
+LAST_WORDS = "rag-runtime: "
+
 
 class Children:
     """What was last seen of each object, by reference and by the pipeline that its labels name."""
@@ -128,7 +130,8 @@ def _pod(body: Body) -> PodState:
     scheduled = conditions.get("PodScheduled", {})
     container: Body = next(iter(status.get("containerStatuses") or []), {})
     waiting = container.get("state", {}).get("waiting") or {}
-    ended = container.get("lastState", {}).get("terminated") or {}
+    states = (container.get(part, {}).get("terminated") for part in ("state", "lastState"))
+    ended: Body = next((state for state in states if state), {})
     return PodState(
         component=body["metadata"].get("labels", {}).get(names.LABEL_COMPONENT, ""),
         ready=conditions.get("Ready", {}).get("status") == "True",
@@ -138,12 +141,19 @@ def _pod(body: Body) -> PodState:
         message=waiting.get("message", "")[:300],
         restarts=container.get("restartCount", 0),
         exit_code=ended.get("exitCode"),
+        last_words=_last_words(ended.get("message") or ""),
         out_of_memory=ended.get("reason") == "OOMKilled",
         running_since=(container.get("state", {}).get("running") or {}).get("startedAt"),
         reported_at=_reported_at(body["metadata"].get("managedFields") or []),
         started=bool(container.get("started")),
         unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else None,
     )
+
+
+def _last_words(log: str) -> str:
+    """The line that the runtime ends with, and no other of its log: that one is made for other eyes."""
+    said = [line for line in log.splitlines() if line.startswith(LAST_WORDS)]
+    return said[-1].removeprefix(LAST_WORDS).strip()[:300] if said else ""
 
 
 def _reported_at(entries: Iterable[Body]) -> str | None:

@@ -4,6 +4,7 @@ OperatorError
 ├── SpecInvalid         the pipeline's author: mend the spec
 ├── SettingInvalid      who installed the operator: mend a setting
 ├── LeaseLost           nobody: another replica leads, this process ends
+├── Deaf                nobody: watches bring nothing more, this process ends and is started anew
 └── ApiError            the API server answered no, or nothing
     ├── Forbidden           who installed the operator: grant it, or raise the quota
     ├── Rejected            the pipeline's author, mostly: the object is not acceptable
@@ -28,6 +29,10 @@ class SettingInvalid(OperatorError):
 
 class LeaseLost(OperatorError):
     """The lease could not be renewed in time."""
+
+
+class Deaf(OperatorError):
+    """No watch has brought anything for too long."""
 
 
 class ApiError(OperatorError):

@@ -10,7 +10,17 @@ from typing import Any, NamedTuple
 from rag_operator import names
 from rag_operator.state import Reason
 
-QUIET = frozenset({Reason.PROGRESSING, Reason.DELETING, Reason.RECONCILED})
+# What somebody asked for, what passes, and what is not known is no failure.
+QUIET = frozenset(
+    {
+        Reason.PROGRESSING,
+        Reason.DELETING,
+        Reason.RECONCILED,
+        Reason.PROBE_UNREACHABLE,
+        Reason.SUSPENDED,
+        Reason.PAUSED,
+    }
+)
 # The API server refuses a longer one.
 NOTE_CHARACTERS = 1000
 

@@ -37,7 +37,7 @@ PERMISSIONS: Mapping[tuple[str, str], frozenset[str]] = {
 }
 # The same in the lease's namespace.
 LEASE_PERMISSIONS: Mapping[tuple[str, str], frozenset[str]] = {
-    ("coordination.k8s.io", "leases"): frozenset({"get", "create", "update"}),
+    ("coordination.k8s.io", "leases"): frozenset({"get", "watch", "create", "update"}),
 }
 
 ATTEMPTS = 4
@@ -83,6 +83,26 @@ class Client:
             plurals = frozenset(str(resource["name"]) for resource in (found or {}).get("resources", ()))
             self._served[group] = (now, plurals)
         return kind.plural in plurals
+
+    async def watch(self, ref: Ref) -> AsyncIterator[Body]:
+        """One object as it is, then as it changes, until the stream ends."""
+        kind, namespace, name = ref
+        query = {"watch": "1", "fieldSelector": f"metadata.name={name}"}
+        path = path_of(Ref(kind, namespace, ""))
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+        try:
+            async with self._session.get(
+                self._server + path, params=query, headers=self._authorization(), timeout=timeout
+            ) as stream:
+                if stream.status >= 400:
+                    refused = _refusal("WATCH", path, stream, await stream.text(errors="replace"))
+                    raise refused.error if isinstance(refused, _Retryable) else refused
+                async for line in stream.content:
+                    yield _parsed("WATCH", path, line.decode(errors="replace"))
+        except _Retryable as garbled:
+            raise garbled.error from garbled
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as away:
+            raise Unreachable(f"WATCH {path}: {type(away).__name__}: {away}") from away
 
     async def apply(self, body: Body, *, manager: str = names.FIELD_MANAGER) -> Body:
         """Server-side apply as a field manager. With metadata.resourceVersion: Conflict when it is another."""

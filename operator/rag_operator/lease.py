@@ -27,7 +27,7 @@ class Elector:
 
     def __init__(self, api: Client, ref: Ref, identity: str, *, monotonic: Callable[[], float]) -> None:
         self._api = api
-        self._ref = ref
+        self.lease = ref
         self._identity = identity
         self._monotonic = monotonic
         self._lease: dict[str, Any] | None = None
@@ -42,7 +42,7 @@ class Elector:
                 log.info("standing by", leader=holder)
                 said = holder
             await asyncio.sleep(RETRY_SECONDS)
-        log.info("leading", lease=str(self._ref))
+        log.info("leading", lease=str(self.lease))
 
     async def hold(self) -> None:
         """Renew for ever; LeaseLost when that does not work for too long, or somebody else has it."""
@@ -52,13 +52,13 @@ class Elector:
                 async with asyncio.timeout(RENEW_DEADLINE_SECONDS):
                     await self._renew()
             except TimeoutError:
-                raise LeaseLost(f"{self._ref} could not be renewed for {RENEW_DEADLINE_SECONDS:g} s") from None
+                raise LeaseLost(f"{self.lease} could not be renewed for {RENEW_DEADLINE_SECONDS:g} s") from None
 
     async def _renew(self) -> None:
         await asyncio.sleep(RETRY_SECONDS)
         while not await self._try():
             if self._is_anothers():
-                raise LeaseLost(f"{self._ref} is another's")
+                raise LeaseLost(f"{self.lease} is another's")
             await asyncio.sleep(RETRY_SECONDS)
 
     async def release(self) -> None:
@@ -71,7 +71,7 @@ class Elector:
         lease = self._lease
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                lease = await self._api.get(self._ref)
+                lease = await self._api.get(self.lease)
         except (ApiError, TimeoutError) as away:
             log.info("lease not read", error=str(away) or type(away).__name__)
             return False
@@ -113,7 +113,7 @@ class Elector:
         if spec.get("holderIdentity") != self._identity:
             spec |= {"acquireTime": now, "leaseTransitions": spec.get("leaseTransitions", -1) + 1}
         spec |= {"holderIdentity": self._identity, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
-        metadata = lease["metadata"] if lease else {"name": self._ref.name, "namespace": self._ref.namespace}
+        metadata = lease["metadata"] if lease else {"name": self.lease.name, "namespace": self.lease.namespace}
         return {
             "apiVersion": names.LEASE.api_version,
             "kind": names.LEASE.name,

@@ -12,13 +12,17 @@ from rag_operator.errors import SettingInvalid
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
+def is_in_a_pod() -> bool:
+    return (SERVICE_ACCOUNT / "token").exists()
+
+
 def connection() -> kopf.ConnectionInfo:
     """Read anew at each call, because the kubelet replaces a pod's token every hour or so."""
     settings = kopf.OperatorSettings()
     try:
         found = (
             kopf.login_with_service_account(settings=settings)
-            if (SERVICE_ACCOUNT / "token").exists()
+            if is_in_a_pod()
             else kopf.login_via_client(settings=settings, logger=logging.getLogger(__name__))
         )
     except kopf.LoginError:

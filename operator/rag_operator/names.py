@@ -94,12 +94,20 @@ LABEL_INSTANCE = "app.kubernetes.io/instance"
 LABEL_COMPONENT = "app.kubernetes.io/component"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 ANNOTATION_CONFIG_HASH = f"{GROUP}/config-hash"
+ANNOTATION_PAUSE = f"{GROUP}/pause-reconciliation"
+ANNOTATION_ROTATE = f"{GROUP}/rotate-key"
+ANNOTATION_ROTATED_AT = f"{GROUP}/rotated-at"
+# The one by which `kubectl rollout restart` marks a pod template.
+ANNOTATION_RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 HTTP_PORT = 8000
 QDRANT_HTTP_PORT, QDRANT_GRPC_PORT, QDRANT_PEER_PORT = 6333, 6334, 6335
 
 KEY_ADMIN, KEY_CLIENT, KEY_QDRANT, KEYS_FILE = "admin", "client", "qdrant", "api-keys"
-GENERATED_KEYS = (KEY_ADMIN, KEY_CLIENT, KEY_QDRANT)
+KEY_OPERATOR = "operator"
+GENERATED_KEYS = (KEY_ADMIN, KEY_CLIENT, KEY_OPERATOR, KEY_QDRANT)
+# Qdrant reads its own key once, at its start.
+ROTATED_KEYS = (KEY_ADMIN, KEY_CLIENT, KEY_OPERATOR)
 KEYS_FOLDER = "/etc/ragops/keys"
 TLS_FOLDER, TLS_CERT, TLS_KEY = "/etc/ragops/tls", "tls.crt", "tls.key"
 DATA_FOLDER = "/data"
@@ -125,6 +133,14 @@ def keys(pipeline: str) -> str:
 
 def client(pipeline: str) -> str:
     return f"{pipeline}-client"
+
+
+def previous(key: str) -> str:
+    """Under which name a key is kept that is being replaced."""
+    return f"{key}-previous"
+
+
+PREVIOUS_KEYS = tuple(previous(key) for key in ROTATED_KEYS)
 
 
 def qdrant_claim(pipeline: str, number: int) -> str:

@@ -6,9 +6,10 @@ import base64
 import binascii
 import secrets
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from rag_operator import names
+from rag_operator import names, rotation
 from rag_operator.children import Children, to_seen
 from rag_operator.desired import config
 from rag_operator.kube import Client
@@ -22,7 +23,7 @@ KEY_BYTES = 32
 REFUSED_TYPES = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
 
 
-async def read_inputs(api: Client, app: RagPipeline) -> Inputs:
+async def read_inputs(api: Client, app: RagPipeline, now: datetime, *, overlap_seconds: float) -> Inputs:
     own = {
         ref: await api.get(ref)
         for ref in (
@@ -30,8 +31,15 @@ async def read_inputs(api: Client, app: RagPipeline) -> Inputs:
             Ref(names.SECRET, app.namespace, names.client(app.name)),
         )
     }
-    kept = _values(next(iter(own.values())))
-    keys = {name: kept.get(name) or secrets.token_urlsafe(KEY_BYTES) for name in names.GENERATED_KEYS}
+    live = next(iter(own.values())) or {}
+    keys = rotation.advance(
+        _values(live),
+        live.get("metadata", {}).get("annotations") or {},
+        app.wishes.rotate_key,
+        now,
+        overlap_seconds=overlap_seconds,
+        make=lambda: secrets.token_urlsafe(KEY_BYTES),
+    )
     fingerprints: dict[str, str] = {}
     problem: Problem | None = None
     for path, reference in references(app).items():

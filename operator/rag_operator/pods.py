@@ -12,6 +12,8 @@ from rag_operator.state import Observed, PodState, Problem, Reason
 PULL_FAILURES = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 # A container that ended this often does not merely start: between two crashes it also runs for a while.
 CRASHES = 2
+# With which the runtime ends when the index was made with other settings, or is another's.
+EXIT_INDEX_MISMATCH = 3
 
 Check = Callable[[RagPipeline, str, PodState], Problem | None]
 
@@ -37,6 +39,15 @@ def secret_not_found(app: RagPipeline, pod: str, state: PodState) -> Problem | N
     return Problem(Reason.SECRET_NOT_FOUND, f"pod {pod} waits: {state.message}: {_look(app, pod)}")
 
 
+def index_mismatch(app: RagPipeline, pod: str, state: PodState) -> Problem | None:
+    if state.component != names.RUNTIME or state.ready or state.exit_code != EXIT_INDEX_MISMATCH:
+        return None
+    return Problem(
+        Reason.INDEX_MISMATCH,
+        f"pod {pod} refuses the index: {state.last_words or f'kubectl logs -n {app.namespace} {pod} --previous'}",
+    )
+
+
 def crash_looping(app: RagPipeline, pod: str, state: PodState) -> Problem | None:
     if state.ready or (state.waiting != "CrashLoopBackOff" and state.restarts < CRASHES):
         return None
@@ -47,13 +58,14 @@ def crash_looping(app: RagPipeline, pod: str, state: PodState) -> Problem | None
             f"pod {pod} is ended again and again for using more memory than its limit: raise {field}.limits.memory",
         )
     code = "" if state.exit_code is None else f" with exit code {state.exit_code}"
+    said = f' and says "{state.last_words}"' if state.last_words else ""
     return Problem(
         Reason.CRASH_LOOPING,
-        f"pod {pod} ends again and again{code}: kubectl logs -n {app.namespace} {pod} --previous",
+        f"pod {pod} ends again and again{code}{said}: kubectl logs -n {app.namespace} {pod} --previous",
     )
 
 
-POD_CHECKS: tuple[Check, ...] = (unschedulable, image_pull_failed, secret_not_found, crash_looping)
+POD_CHECKS: tuple[Check, ...] = (unschedulable, image_pull_failed, secret_not_found, index_mismatch, crash_looping)
 
 
 def first_problem(app: RagPipeline, seen: Observed, component: str, now: datetime) -> Problem | None:

@@ -36,6 +36,12 @@ class Settings(BaseModel):
     resync_seconds: Annotated[float, Field(ge=1, le=86_400)] = 300
     workers: Annotated[int, Field(ge=1, le=64)] = 4
     deadline_seconds: Annotated[float, Field(ge=1, le=3600)] = 60
+    probe_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        default_factory=lambda: 60.0 if login.is_in_a_pod() else 0.0
+    )
+    probe_proxy: str | None = None
+    deaf_seconds: Annotated[float, Field(ge=10, le=86_400)] = 120
+    key_overlap_seconds: Annotated[float, Field(ge=4, le=2_592_000)] = 3600
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     pod_name: str = Field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(4)}")
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from rag_operator.names import Kind, Ref
+from rag_operator.rotation import Keys
 from rag_operator.spec.fields import Model
 
 
@@ -31,6 +32,11 @@ class Reason(StrEnum):
     PROBE_FAILING = "ProbeFailing"
     NOT_ENOUGH_REPLICAS = "NotEnoughReplicas"
     VECTOR_STORE_UNAVAILABLE = "VectorStoreUnavailable"
+    INDEX_MISMATCH = "IndexMismatch"
+    DISK_NEARLY_FULL = "DiskNearlyFull"
+    PROBE_UNREACHABLE = "ProbeUnreachable"
+    SUSPENDED = "Suspended"
+    PAUSED = "Paused"
     DELETING = "Deleting"
 
 
@@ -65,7 +71,7 @@ class PodState:
     """A pod: of which component, whether it is ready, and what it waits for. Times are the API server's text.
 
     `leaving`: it is being deleted, or has ended for good, as an evicted one has. `reported_at`: when its kubelet last
-    had something new to say.
+    had something new to say. `last_words`: what the runtime said of why it ended.
     """
 
     component: str
@@ -76,6 +82,7 @@ class PodState:
     message: str = ""
     restarts: int = 0
     exit_code: int | None = None
+    last_words: str = ""
     out_of_memory: bool = False
     running_since: str | None = None
     reported_at: str | None = None
@@ -111,6 +118,19 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Probed:
+    """What the runtime said when it was asked. `failing` names the stage that fails, `unreached` why nobody answered.
+
+    `disk` is what it says of a disk that is nearly full. `points` are the chunks in its index.
+    """
+
+    unreached: str | None = None
+    failing: Problem | None = None
+    disk: str | None = None
+    points: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """What the desired objects depend on beside the spec.
 
@@ -119,7 +139,7 @@ class Inputs:
     `served` are the optional kinds that the cluster has.
     """
 
-    keys: Mapping[str, str] = field(repr=False)
+    keys: Keys = field(repr=False)
     own: Mapping[Ref, Mapping[str, Any] | None] = field(repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict)
     problem: Problem | None = None
@@ -167,7 +187,11 @@ class Status(Model):
     url: str | None = Field(None, description="Where the runtime is asked, from within the cluster.")
     image: str | None = Field(None, description="The runtime's image.")
     model: str | None = Field(None, description="The dense embedding model.")
-    points: int | None = Field(None, description="Points in the index.")
+    points: int | None = Field(
+        None,
+        description="Chunks in the index, counted at most once a minute by the runtime.",
+        json_schema_extra={"format": "int64"},
+    )
     version: Version | None = Field(None, description="Who made this status.")
     binding: Binding | None = Field(None, description="The Secret that an app binds to.")
     conditions: tuple[Condition, ...] = Field(

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rag_operator import names, pods
+from rag_operator import names, pods, truth
 from rag_operator.spec import EmbeddedStore, ManagedStore, RagPipeline
 from rag_operator.state import (
     Binding,
     Condition,
     Observed,
+    Probed,
     Problem,
     Reason,
     Status,
@@ -21,6 +22,8 @@ from rag_operator.state import (
 )
 
 READY, SECRETS, STORE, RUNTIME, UPDATED = "Ready", "SecretsResolved", "VectorStoreReady", "RuntimeReady", "Updated"
+ANSWERING, PAUSED = truth.ANSWERING, "ReconciliationPaused"
+PAUSE_MESSAGE = f'nothing is changed while annotation {names.ANNOTATION_PAUSE} is "true": remove it to go on'
 # While one of these stands, what runs is not what is declared, however well it runs.
 BLOCKING = frozenset(
     {
@@ -35,7 +38,10 @@ BLOCKING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is judged. `missing` is what the Secrets lack, `refused` what the API server did not accept."""
+    """All that is judged. `missing` is what the Secrets lack, `refused` what the API server did not accept.
+
+    `probed` is what the runtime answered, where somebody is `asking`. `stale`: the spec changed during the pause.
+    """
 
     seen: Observed
     now: datetime
@@ -44,6 +50,10 @@ class Facts:
     was_ready: bool = False
     was_updated: bool = False
     store_was_ready: bool = False
+    probed: Probed | None = None
+    asking: bool = False
+    paused: bool = False
+    stale: bool = False
 
 
 Check = Callable[[RagPipeline, Facts], Problem | None]
@@ -64,6 +74,22 @@ def secrets_missing(_: RagPipeline, facts: Facts) -> Problem | None:
 
 def objects_refused(_: RagPipeline, facts: Facts) -> Problem | None:
     return facts.refused
+
+
+def suspended(app: RagPipeline, _: Facts) -> Problem | None:
+    if not app.spec.suspend:
+        return None
+    return Problem(Reason.SUSPENDED, "its pods are stopped and its data is kept: set spec.suspend to false to go on")
+
+
+def changes_wait(_: RagPipeline, facts: Facts) -> Problem | None:
+    if not facts.stale:
+        return None
+    return Problem(Reason.PAUSED, f"the spec was changed during the pause: {PAUSE_MESSAGE}")
+
+
+def not_answering(_: RagPipeline, facts: Facts) -> Problem | None:
+    return truth.not_answering(facts.probed)
 
 
 def store_not_ready(app: RagPipeline, facts: Facts) -> Problem | None:
@@ -119,8 +145,16 @@ def _counted(workload: Workload | None, wanted: int, component: str) -> str:
 
 
 # The first problem is reported, so causes stand before their effects.
-READINESS: tuple[Check, ...] = (secrets_missing, objects_refused, store_not_ready, runtime_not_ready)
-UPDATE: tuple[Check, ...] = (secrets_missing, objects_refused, pods_outdated)
+READINESS: tuple[Check, ...] = (
+    secrets_missing,
+    objects_refused,
+    suspended,
+    store_not_ready,
+    runtime_not_ready,
+    not_answering,
+)
+UPDATE: tuple[Check, ...] = (secrets_missing, objects_refused, changes_wait, pods_outdated)
+SERVICE: tuple[Check, ...] = (suspended, store_not_ready, runtime_not_ready, not_answering)
 
 
 def first_problem(checks: tuple[Check, ...], app: RagPipeline, facts: Facts) -> Problem | None:
@@ -139,10 +173,17 @@ def evaluate(app: RagPipeline, facts: Facts, old: Mapping[str, Any], version: st
         url=app.url,
         image=app.image,
         model=app.spec.embedding.dense.model,
+        points=_points(facts, old),
         version=Version(operator=version),
         binding=Binding(name=names.client(app.name)),
         conditions=_conditions(_verdicts(app, facts), old, app.generation, facts.now),
     )
+
+
+def as_before_the_pause(new: Status, old: Mapping[str, Any]) -> Status:
+    """What runs is what was declared then."""
+    kept = {name: old.get(name) for name in ("url", "image", "model")}
+    return new.model_copy(update={name: value for name, value in kept.items() if value is not None})
 
 
 def halted(problem: Problem, old: Mapping[str, Any], generation: int, now: datetime) -> Status:
@@ -167,40 +208,71 @@ def recall(seen: Observed, now: datetime, old: Mapping[str, Any], generation: in
         found = before.get(type_, {})
         return found.get("status") == "True" or found.get("reason") in reasons
 
-    same = before.get(UPDATED, {}).get("observedGeneration") == generation
+    update = before.get(UPDATED, {})
+    same = update.get("observedGeneration") == generation
     return Facts(
         seen=seen,
         now=now,
         was_ready=held(RUNTIME, Reason.NOT_ENOUGH_REPLICAS),
         was_updated=same and held(UPDATED),
         store_was_ready=held(STORE, Reason.VECTOR_STORE_UNAVAILABLE),
+        # Once the spec has changed during a pause, that is so until its end, however often it is looked at.
+        stale=not same or update.get("reason") == Reason.PAUSED,
     )
 
 
 def _verdicts(app: RagPipeline, facts: Facts) -> dict[str, Verdict]:
     readiness = first_problem(READINESS, app, facts)
     update = first_problem(UPDATE, app, facts)
+    pause = {PAUSED: Verdict("True", Reason.PAUSED, PAUSE_MESSAGE)} if facts.paused else {}
     return {
         READY: _summary(app, facts, readiness, update),
         SECRETS: _verdict(facts.missing, "every Secret that the spec names is there"),
         STORE: _store_verdict(app, facts),
-        RUNTIME: _verdict(runtime_not_ready(app, facts), _serving(app)),
+        RUNTIME: _verdict(suspended(app, facts) or runtime_not_ready(app, facts), _serving(app)),
+        ANSWERING: _answering(app, facts),
         UPDATED: _verdict(update, "everything is as declared"),
+        **pause,
     }
 
 
 def _summary(app: RagPipeline, facts: Facts, readiness: Problem | None, update: Problem | None) -> Verdict:
     """Old pods that go on serving while new ones cannot start are ready, and the message says what holds."""
-    serving = store_not_ready(app, facts) is None and runtime_not_ready(app, facts) is None
+    serving = first_problem(SERVICE, app, facts) is None
     if readiness and (readiness.reason in BLOCKING or not serving):
         return _verdict(readiness, "")
-    if update is None:
-        return _verdict(None, _serving(app))
-    return Verdict("True", update.reason, f"{_serving(app)}; not yet as declared: {update.message}")
+    if update:
+        return Verdict("True", update.reason, f"{_serving(app)}; not yet as declared: {update.message}")
+    if full := truth.disk_nearly_full(facts.probed):
+        return Verdict("True", full.reason, f"{_serving(app)}; {full.message}")
+    if facts.paused:
+        return Verdict("True", Reason.PAUSED, f"{_serving(app)}; {PAUSE_MESSAGE}")
+    return _verdict(None, _serving(app))
+
+
+def _answering(app: RagPipeline, facts: Facts) -> Verdict:
+    if problem := suspended(app, facts):
+        return _verdict(problem, "")
+    if not (facts.seen.runtime and facts.seen.runtime.ready):
+        return _verdict(runtime_not_ready(app, facts), "")
+    if unknown := truth.unknown(facts.probed, asking=facts.asking):
+        return Verdict("Unknown", unknown.reason, unknown.message)
+    return _verdict(not_answering(app, facts), "a question finds its way to the index and back")
+
+
+def _points(facts: Facts, old: Mapping[str, Any]) -> int | None:
+    """What nobody could count since is as it was."""
+    counted = facts.probed.points if facts.probed else None
+    return old.get("points") if counted is None else counted
 
 
 def _store_verdict(app: RagPipeline, facts: Facts) -> Verdict:
     """Of a store that the operator does not run, all it knows is what the runtime's readiness says."""
+    if stopped := suspended(app, facts):
+        return _verdict(stopped, "")
+    full = truth.disk_nearly_full(facts.probed)
+    if full and store_not_ready(app, facts) is None:
+        return Verdict("True", full.reason, full.message)
     if isinstance(app.store, ManagedStore):
         ready = f"{app.store_replicas} of {app.store_replicas} Qdrant pods are ready"
         return _verdict(store_not_ready(app, facts), ready)

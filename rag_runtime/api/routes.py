@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ from rag_runtime.api import filters, schemas, sse
 from rag_runtime.api.body import StrictJsonRoute, content_type, read_json, require_json
 from rag_runtime.api.problems import PROBLEMS
 from rag_runtime.domain import Answer, AnswerEvent, Cited, DocumentId, Found, Job, Wrote
-from rag_runtime.errors import NotFound, Overloaded, RequestError
+from rag_runtime.errors import NotFound, Overloaded, RequestError, Unavailable
 from rag_runtime.ingest import Upload
 from rag_runtime.service import Runtime, Service
 from rag_runtime.settings import Settings
@@ -28,6 +29,7 @@ HEAD_BYTES = 1024
 MAX_FORM_FIELDS = 16
 # How long `?wait=true` waits before it answers 202 after all.
 WAIT_SECONDS = 600.0
+COUNT_SECONDS = 5.0
 
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "With stream: typed events"}
@@ -193,7 +195,24 @@ async def get_config(request: Request) -> schemas.ConfigModel:
     runtime: Runtime = request.app.state.runtime
     model = runtime.service.embedder.model if runtime.is_started else None
     settings: Settings = request.app.state.settings
-    return schemas.ConfigModel(version=__version__, model=model, settings=settings.masked(), limits=_limits(settings))
+    return schemas.ConfigModel(
+        version=__version__,
+        model=model,
+        points=await _points(runtime),
+        settings=settings.masked(),
+        limits=_limits(settings),
+    )
+
+
+async def _points(runtime: Runtime) -> int | None:
+    """The chunks in the index; None while the store does not tell, for the settings are in force all the same."""
+    if not runtime.is_started:
+        return None
+    try:
+        async with asyncio.timeout(COUNT_SECONDS):
+            return await runtime.service.store.count()
+    except (Unavailable, TimeoutError):
+        return None
 
 
 def _limits(settings: Settings) -> dict[str, int]:

@@ -272,5 +272,6 @@ class Deleted(BaseModel):
 class ConfigModel(BaseModel):
     version: str
     model: str | None
+    points: int | None
     settings: dict[str, object]
     limits: dict[str, int]

@@ -37,6 +37,9 @@ def ago(seconds: int) -> str:
         (state(waiting="InvalidImageName"), Reason.IMAGE_PULL_FAILED),
         (state(waiting="ImagePullBackOff", leaving=True), None),
         (state(waiting="CrashLoopBackOff", restarts=1), Reason.CRASH_LOOPING),
+        (state(restarts=1, exit_code=3), Reason.INDEX_MISMATCH),
+        (state(restarts=1, exit_code=2), None),
+        (state(restarts=9, exit_code=3, ready=True), None),
         (state(restarts=1), None),
         (state(restarts=2), Reason.CRASH_LOOPING),
         (state(unschedulable="0/1 nodes"), Reason.UNSCHEDULABLE),
@@ -102,3 +105,12 @@ def test_a_message_says_where_to_look() -> None:
     assert problem is not None
     assert "exit code 1" in problem.message
     assert "kubectl logs -n team pod-0 --previous" in problem.message
+
+
+def test_the_runtimes_own_last_line_is_quoted() -> None:
+    refused = first(state(exit_code=3, last_words="index a__1 belongs to team/b"))
+    assert refused
+    assert "index a__1 belongs to team/b" in refused.message
+    crashed = first(state(restarts=5, exit_code=2, last_words="QDRANT_URL='x' is not allowed"))
+    assert crashed
+    assert "QDRANT_URL='x' is not allowed" in crashed.message

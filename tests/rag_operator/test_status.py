@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rag_operator import status
 from rag_operator.spec import RagPipeline
-from rag_operator.state import Observed, PodState, Problem, Reason, Status, Workload
+from rag_operator.state import Observed, PodState, Probed, Problem, Reason, Status, Workload
 from rag_operator.status import Facts
 from tests import builders
 from tests.builders import EMBEDDED, EXTERNAL, NOW
@@ -162,6 +162,69 @@ def test_the_status_says_where_what_and_how_many() -> None:
     assert judged.binding.name == "handbook-client"
 
 
+ALL = ("Ready", "VectorStoreReady", "RuntimeReady", "Answering", "Updated")
+GOOD: dict[str, Any] = {"runtime": SERVING, "qdrant": SERVING, "asking": True}
+AT_STORE = Problem(Reason.VECTOR_STORE_UNAVAILABLE, "a question fails at database: no route")
+FULL = "less than 128 MB are free"
+
+
+def test_a_question_that_fails_is_not_ready_whatever_the_pods_say() -> None:
+    judged = judge(probed=Probed(failing=AT_STORE), **GOOD)
+    assert told(judged, "Answering") == told(judged) == ("False", "VectorStoreUnavailable")
+    assert told(judged, "RuntimeReady") == ("True", "Reconciled")
+
+
+@pytest.mark.parametrize("probed", [None, Probed(unreached="no route")])
+def test_what_could_not_be_asked_is_unknown_and_no_fault(probed: Probed | None) -> None:
+    judged = judge(probed=probed, **GOOD)
+    assert told(judged, "Answering") == ("Unknown", "ProbeUnreachable")
+    assert told(judged) == ("True", "Reconciled")
+
+
+def test_a_disk_that_is_nearly_full_is_said_while_questions_are_answered() -> None:
+    judged = judge(probed=Probed(disk=FULL), **GOOD)
+    assert told(judged) == told(judged, "VectorStoreReady") == ("True", "DiskNearlyFull")
+    assert told(judged, "Answering") == ("True", "Reconciled")
+    assert FULL in message(judged)
+
+
+def test_a_store_that_is_down_is_not_said_to_be_up_because_its_disk_is_full() -> None:
+    judged = judge(runtime=SERVING, qdrant=STARTING, probed=Probed(disk=FULL))
+    assert told(judged, "VectorStoreReady") == ("False", "Progressing")
+
+
+def test_points_are_kept_while_nobody_can_count() -> None:
+    first = judge(probed=Probed(points=41), **GOOD)
+    assert judge(old=dumped(first), probed=Probed(unreached="x"), **GOOD).points == 41
+    assert judge(old=dumped(first), probed=Probed(points=0), **GOOD).points == 0
+
+
+def test_suspended_nothing_serves_and_the_spec_is_rolled_out() -> None:
+    gone = Workload(wanted=0, settled=True)
+    judged = judge(builders.app(suspend=True), runtime=gone, qdrant=gone)
+    assert {told(judged, type_) for type_ in ALL[:4]} == {("False", "Suspended")}
+    assert told(judged, "Updated") == ("True", "Reconciled")
+
+
+def test_paused_it_is_said_and_the_rest_is_told_as_it_is() -> None:
+    judged = judge(paused=True, **GOOD)
+    assert told(judged, "ReconciliationPaused") == ("True", "Paused")
+    assert told(judged) == ("True", "Paused")
+    assert told(judge(paused=True, runtime=STARTING, qdrant=SERVING, was_ready=True)) == ("False", "NotEnoughReplicas")
+    assert "ReconciliationPaused" not in {condition.type for condition in judge(**GOOD).conditions}
+
+
+def test_a_spec_that_changed_during_a_pause_is_not_said_to_run() -> None:
+    old = dumped(judge(paused=True, **GOOD))
+    recalled = status.recall(Observed(runtime=SERVING, qdrant=SERVING), NOW, old, 2)
+    assert recalled.stale
+    new = status.evaluate(builders.app(image="other:1"), replace(recalled, paused=True), old, "1.2.3")
+    assert told(new, "Updated") == ("False", "Paused")
+    assert status.as_before_the_pause(new, old).image == "ragops/rag-runtime:1.2.3"
+    again = status.recall(Observed(runtime=SERVING, qdrant=SERVING), NOW, dumped(new), 2)
+    assert again.stale
+
+
 def dumped(judged: Status) -> dict[str, Any]:
     return judged.model_dump(mode="json", by_alias=True, exclude_none=True)
 
@@ -175,7 +238,7 @@ def test_a_transition_time_moves_only_when_the_status_does() -> None:
     later = Facts(seen=Observed(runtime=ROLLING, qdrant=SERVING), now=NOW + timedelta(hours=1))
     second = status.evaluate(builders.app(), later, dumped(first), "1.2.3")
     moved = {type_ for type_, moment in times(second).items() if moment != times(first)[type_]}
-    assert moved == {"Ready", "RuntimeReady"}
+    assert moved == {"Ready", "RuntimeReady", "Answering"}
 
 
 def test_judging_twice_says_the_same() -> None:

@@ -71,7 +71,7 @@ def _store(app: RagPipeline, inputs: Inputs, seen: Observed) -> list[Body]:
     match app.store:
         case ManagedStore():
             claimed = seen.qdrant.claim_size if seen.qdrant else None
-            key = {"key": config.fingerprint(app, inputs.keys[names.KEY_QDRANT])}
+            key = {"key": config.fingerprint(app, inputs.keys.values[names.KEY_QDRANT])}
             return [
                 accounts.build_account(app, names.QDRANT, app.store.pod_template),
                 qdrant.build_service(app),
@@ -87,5 +87,5 @@ def _store(app: RagPipeline, inputs: Inputs, seen: Observed) -> list[Body]:
 def _runtime_hash(app: RagPipeline, inputs: Inputs) -> str:
     fingerprints = dict(inputs.secrets)
     if isinstance(app.store, ManagedStore):
-        fingerprints["qdrant"] = config.fingerprint(app, inputs.keys[names.KEY_QDRANT])
+        fingerprints["qdrant"] = config.fingerprint(app, inputs.keys.values[names.KEY_QDRANT])
     return config.config_hash(app, config.environment(app), fingerprints)

@@ -26,6 +26,12 @@ def build_object(kind: names.Kind, app: RagPipeline, name: str, component: str, 
     }
 
 
+def template_annotations(app: RagPipeline, config_hash: str) -> dict[str, str]:
+    """What replaces the pods when it changes: their configuration, or the wish of somebody."""
+    restarted = {names.ANNOTATION_RESTARTED_AT: app.wishes.restarted_at} if app.wishes.restarted_at else {}
+    return {names.ANNOTATION_CONFIG_HASH: config_hash, **restarted}
+
+
 def build_owner(app: RagPipeline) -> Body:
     return {
         "apiVersion": names.PIPELINE.api_version,

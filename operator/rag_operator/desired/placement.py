@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rag_operator import names
-from rag_operator.desired.common import Body
+from rag_operator.desired.common import Body, template_annotations
 from rag_operator.spec import RagPipeline
 from rag_operator.spec.fields import Model
 from rag_operator.spec.placement import PodTemplate
@@ -14,7 +14,7 @@ from rag_operator.spec.placement import PodTemplate
 def pod_metadata(app: RagPipeline, component: str, template: PodTemplate, config_hash: str) -> Body:
     return {
         "labels": {**template.labels, **names.labels(app.name, component)},
-        "annotations": {**template.annotations, names.ANNOTATION_CONFIG_HASH: config_hash},
+        "annotations": {**template.annotations, **template_annotations(app, config_hash)},
     }
 
 

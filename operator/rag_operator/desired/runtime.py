@@ -95,6 +95,8 @@ def _container(app: RagPipeline) -> Body:
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "resources": resources_of(app.resources.requests, app.resources.limits),
         "securityContext": container_security(),
+        # Why it ended is in its last line, and from there in the pod's status.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": _mounts(app),
     }
 

@@ -6,7 +6,7 @@ The descriptions are the reference that `kubectl explain` prints; the CEL rules 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
@@ -27,6 +27,7 @@ __all__ = [
     "RagPipeline",
     "Release",
     "Spec",
+    "Wishes",
     "load",
     "references",
 ]
@@ -103,6 +104,15 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Wishes:
+    """What people ask for by an annotation: leave it alone, start the pods anew, replace the keys."""
+
+    paused: bool = False
+    restarted_at: str | None = None
+    rotate_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RagPipeline:
     """A pipeline with nothing left open: the spec, and what was chosen where it says nothing.
 
@@ -120,6 +130,7 @@ class RagPipeline:
     store: ManagedStore | ExternalStore | EmbeddedStore
     collection: str
     provider: Literal["gemini", "extractive"]
+    wishes: Wishes = field(default_factory=Wishes)
     operator_namespace: str = "default"
 
     @property
@@ -163,6 +174,15 @@ def load(body: Mapping[str, Any], release: Release) -> RagPipeline:
         collection=spec.vector_store.collection or f"{meta['namespace']}-{meta['name']}",
         provider=spec.generation.provider or ("gemini" if spec.generation.api_key_secret_ref else "extractive"),
         operator_namespace=release.namespace,
+        wishes=_wishes(meta.get("annotations") or {}),
+    )
+
+
+def _wishes(annotations: Mapping[str, str]) -> Wishes:
+    return Wishes(
+        paused=annotations.get(names.ANNOTATION_PAUSE) == "true",
+        restarted_at=annotations.get(names.ANNOTATION_RESTARTED_AT) or None,
+        rotate_key=annotations.get(names.ANNOTATION_ROTATE) or None,
     )
 
 

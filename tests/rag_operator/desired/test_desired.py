@@ -97,7 +97,7 @@ def test_secrets_stand_in_secrets_only(shape: str) -> None:
     """Not even encoded or hashed without salt in any other object."""
     built = plan(**SHAPES[shape])
     text = yaml.safe_dump_all(built.children)
-    assert not [key for key in builders.KEYS.values() if key in text]
+    assert not [key for key in builders.KEYS.values.values() if key in text]
 
 
 def test_the_probes_are_the_promised_ones() -> None:
@@ -167,7 +167,9 @@ def test_pods_are_replaced_by_a_change_that_they_cannot_see_themselves(
     fields: dict[str, Any], secrets: dict[str, str], keys: dict[str, str], rolls: bool
 ) -> None:
     before = desired.build(builders.app(), builders.inputs())
-    changed = replace(builders.inputs(secrets=secrets), keys={**builders.KEYS, **keys})
+    changed = replace(
+        builders.inputs(secrets=secrets), keys=replace(builders.KEYS, values={**builders.KEYS.values, **keys})
+    )
     after = desired.build(builders.app(**fields), changed)
     differs = config_hash_of("Deployment", "handbook", before) != config_hash_of("Deployment", "handbook", after)
     assert differs is rolls
@@ -175,7 +177,8 @@ def test_pods_are_replaced_by_a_change_that_they_cannot_see_themselves(
 
 def test_the_keys_file_has_a_line_for_each_key() -> None:
     data = objects()["Secret", "handbook-keys"]["data"]
-    assert base64.b64decode(data["api-keys"]).decode() == ("admin admin admin-key\nclient query,ingest client-key\n")
+    lines = ("admin admin admin-key", "client query,ingest client-key", "operator query operator-key")
+    assert base64.b64decode(data["api-keys"]).decode().splitlines() == list(lines)
     binding = {
         name: base64.b64decode(value).decode() for name, value in objects()["Secret", "handbook-client"]["data"].items()
     }
