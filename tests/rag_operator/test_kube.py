@@ -166,6 +166,24 @@ def test_paths(ref: Ref, path: str) -> None:
     assert kube.path_of(ref) == path
 
 
+async def test_a_kind_is_asked_for_once_a_minute() -> None:
+    resources = Answer(200, {"resources": [{"name": "servicemonitors"}, {"name": "servicemonitors/status"}]})
+    async with served(resources) as (server, client):
+        assert await client.serves(names.SERVICE_MONITOR)
+        assert not await client.serves(names.PROMETHEUS_RULE)
+        assert [request.path for request in server.asked] == ["/apis/monitoring.coreos.com/v1"]
+
+
+async def test_a_group_that_is_not_there_has_no_kinds() -> None:
+    async with served(refusal(404)) as (_, client):
+        assert not await client.serves(names.SERVICE_MONITOR)
+
+
+def test_what_is_not_watched_needs_no_right_to_watch() -> None:
+    for kind in names.OPTIONAL:
+        assert "watch" not in kube.PERMISSIONS[kind.group, kind.plural]
+
+
 def test_secrets_are_never_listed_or_watched() -> None:
     assert not kube.PERMISSIONS["", "secrets"] & {"list", "watch", "*"}
     assert not [verbs for verbs in kube.PERMISSIONS.values() if "*" in verbs]

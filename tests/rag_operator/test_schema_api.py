@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.cluster import Cluster
 from tests.cluster.errors import ClusterError
 
 pytestmark = pytest.mark.api
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def manifest(name: str = "p", **fields: Any) -> str:
@@ -316,11 +318,37 @@ def test_what_cannot_change_is_refused_with_what_to_do_instead(
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [({}, {"vectorStore": {"managed": {"storage": {"size": "60Gi"}}}}), ({"vectorStore": {"managed": {}}}, {})],
+    [
+        ({}, {"vectorStore": {"managed": {"storage": {"size": "60Gi"}}}}),
+        ({"vectorStore": {"managed": {}}}, {}),
+        ({}, {"vectorStore": {"managed": {"replicas": 3}}}),
+        ({"vectorStore": {"collection": "a"}}, {"vectorStore": {"collection": "a", "adopt": True}}),
+        ({"replicas": 3}, {"autoscaling": {}}),
+        ({"autoscaling": {}}, {"suspend": True}),
+    ],
 )
 def test_what_may_change_is_not_refused(api_server: Cluster, before: dict[str, Any], after: dict[str, Any]) -> None:
     applied(api_server, "growing", **before)
     api_server.kubectl("apply", "--dry-run=server", "-f", "-", input=manifest("growing", **after))
+
+
+@pytest.mark.parametrize("example", ["quickstart.yaml", "full.yaml"])
+def test_an_example_is_stored_as_it_is_written(api_server: Cluster, example: str) -> None:
+    """Nothing in it is unknown, refused or pruned, down to an affinity, which has no schema."""
+    written = yaml.safe_load((EXAMPLES / example).read_text())
+    text = api_server.kubectl(
+        "create", "--dry-run=server", "--validate=strict", "-o", "json", "-f", str(EXAMPLES / example)
+    )
+    assert holds(json.loads(text)["spec"], written["spec"])
+
+
+def holds(stored: Any, written: Any) -> bool:
+    """Whether all that was written is stored; defaults may stand beside it."""
+    if isinstance(written, dict):
+        return all(name in stored and holds(stored[name], value) for name, value in written.items())
+    if isinstance(written, list):
+        return len(stored) == len(written) and all(holds(*pair) for pair in zip(stored, written, strict=True))
+    return bool(stored == written)
 
 
 def test_it_scales_like_a_deployment(api_server: Cluster) -> None:

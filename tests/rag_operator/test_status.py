@@ -136,6 +136,24 @@ def test_an_old_pod_is_not_counted_for_a_new_one(runtime: Workload, words: str) 
     assert words in updated.message
 
 
+@pytest.mark.parametrize(
+    ("ready", "ready_reason", "updated_reason"),
+    [
+        pytest.param(5, "Reconciled", "Reconciled", id="all that the autoscaler wants"),
+        pytest.param(2, "Progressing", "Progressing", id="as few as may be, and serving"),
+        pytest.param(1, "NotEnoughReplicas", "Progressing", id="too few"),
+    ],
+)
+def test_with_an_autoscaler_its_number_is_the_one_that_is_judged(
+    ready: int, ready_reason: str, updated_reason: str
+) -> None:
+    app = builders.app(autoscaling={"minReplicas": 2, "maxReplicas": 9})
+    scaled = Workload(wanted=5, settled=True, replicas=5, ready=ready, updated=5)
+    judged = judge(app, runtime=scaled, qdrant=SERVING)
+    assert told(judged)[1] == ready_reason
+    assert told(judged, "Updated")[1] == updated_reason
+
+
 def test_a_quota_that_a_deployment_ran_into_is_named() -> None:
     refused = replace(STARTING, refused='pods "x" is forbidden: exceeded quota: small')
     assert told(judge(runtime=refused, qdrant=SERVING), "RuntimeReady") == ("False", "QuotaExceeded")
