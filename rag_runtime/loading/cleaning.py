@@ -11,7 +11,8 @@ _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 # Control characters, lone surrogates, private use (a font's own glyphs) and non-characters mean nothing elsewhere.
 _MEANINGLESS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff]")
 _LATIN_LIGATURE = re.compile("[\ufb00-\ufb06]")
-_SPACES_AT_LINE_END = re.compile(r"[ \t]+(?=\n|$)")
+# From the first of them only: to try again from each takes the square of a long run.
+_SPACES_AT_LINE_END = re.compile(r"(?<![ \t])[ \t]+(?=\n|$)")
 
 
 def clean(text: str) -> str:
