@@ -9,6 +9,8 @@ INSTALLED := $(VENV)/.installed
 PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # The name of the demo's cluster.
 DEMO ?= demo
+# What `make bench` is told, as in make bench BENCH="--chunks 50000".
+BENCH ?= --runs 3
 # How often `make faults` does each thing.
 RUNS ?= 10
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -58,6 +60,9 @@ e2e: $(INSTALLED) ## tests in a real cluster
 faults: $(INSTALLED) ## kill things RUNS times over (10), and write what was lost to build/faults
 	RUNS=$(RUNS) $(BIN)/pytest -m faults -s -q
 
+bench: $(INSTALLED) ## measure ragops beside the bare loop and three frameworks
+	$(BIN)/python -m benchmarks.runtime $(BENCH)
+
 images: $(INSTALLED) ## build the images
 	$(BIN)/python -m tests.cluster images
 
@@ -70,4 +75,4 @@ lock: $(INSTALLED) ## pin the dependencies anew, with hashes
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	./requirements/lock
 
-.PHONY: help demo down run test check fmt unit e2e faults images crds lock
+.PHONY: help demo down run test check fmt unit e2e faults images crds lock bench

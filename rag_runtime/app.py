@@ -22,11 +22,12 @@ from rag_runtime.adapters.fastembed import BM25
 from rag_runtime.adapters.indexes import index_name
 from rag_runtime.adapters.measured import MeasuredEmbedder, MeasuredGenerator, MeasuredStore, Observe
 from rag_runtime.answer import Answerer
-from rag_runtime.api import chat, debug, errors, feedback, health, memory, openapi, pages, routes
+from rag_runtime.api import agents, chat, debug, errors, feedback, health, memory, openapi, pages, routes
 from rag_runtime.api.gate import Gate, RequestContext
 from rag_runtime.api.limits import BodyLimit, RateLimiter
 from rag_runtime.api.metrics import Metrics
 from rag_runtime.api.security import KeyRing
+from rag_runtime.caching import CachedAnswerer, CachedRetriever, ResponseCache
 from rag_runtime.calling import Caller
 from rag_runtime.chunking import CHUNKER_VERSION, ChunkLimits, chunk_document
 from rag_runtime.domain import Chunk, Document, PlaceKind
@@ -68,13 +69,14 @@ def create_app(
         health.probes(runtime, data_dir=settings.data_dir, memory_threshold_mb=settings.memory_threshold_mb),
         settings.health_check_interval,
     )
+    tools = agents.Agents(runtime)
     app = FastAPI(
         title="ragops runtime",
         version=__version__,
         description="Documents in, cited answers out. Keys go into `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(runtime, monitor),
+        lifespan=_lifespan(runtime, monitor, tools),
         middleware=_middleware(settings, metrics),
     )
     app.state.runtime = runtime
@@ -84,6 +86,8 @@ def create_app(
     app.include_router(routes.router)
     app.include_router(feedback.router)
     app.include_router(chat.router)
+    if settings.mcp_enabled and agents.is_installed():
+        app.router.routes.append(tools.route)
     app.include_router(health.build_router(runtime, monitor))
     app.include_router(debug.build_router(runtime, settings))
     pages.install(app, metrics if settings.metrics_enabled else None, playground=settings.playground_enabled)
@@ -91,12 +95,15 @@ def create_app(
     return app
 
 
-def _lifespan(runtime: Runtime, monitor: health.Monitor) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    runtime: Runtime, monitor: health.Monitor, tools: agents.Agents
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         runtime.start()
         monitor.start(after=runtime.started)
         yield
+        await tools.stop()
         await monitor.stop()
         await runtime.stop()
 
@@ -142,6 +149,8 @@ def build_service(settings: Settings, metrics: Metrics, ports: Ports) -> Service
     store = MeasuredStore(
         ports.store or _store(settings, spec, metrics), _observer(metrics, "store", debug=settings.qdrant_debug)
     )
+    cache = _cache(settings, store, metrics)
+    store.on_change = cache.note_change
     generator = ports.generator or _generator(settings)
     measured = MeasuredGenerator(generator, metrics.stage) if generator else None
     runner = JobRunner(
@@ -181,10 +190,21 @@ def build_service(settings: Settings, metrics: Metrics, ports: Ports) -> Service
         measured,
         runner,
         ingester,
-        retriever,
-        answerer,
+        CachedRetriever(retriever, cache),
+        CachedAnswerer(answerer, cache),
         _closer(loader, generator, model),
         model_bytes=getattr(model, "sizes", {}),
+        drop_caches=cache.drop,
+    )
+
+
+def _cache(settings: Settings, store: ChunkStore, metrics: Metrics) -> ResponseCache:
+    return ResponseCache(
+        store.version,
+        max_entries=settings.cache_max_entries,
+        ttl_seconds=settings.cache_ttl,
+        on_hit=metrics.cache_hit,
+        on_miss=metrics.cache_miss,
     )
 
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from rag_runtime.answer import Answerer
+from rag_runtime.caching import CachedAnswerer, CachedRetriever
 from rag_runtime.errors import Misconfigured, Overloaded, StoreUnavailable
 from rag_runtime.ingest import Ingester
 from rag_runtime.jobs import JobRunner
 from rag_runtime.ports import ChunkStore, Embedder, Generator
-from rag_runtime.retrieve import Retriever
 
 log = structlog.get_logger(__name__)
 
@@ -34,10 +33,11 @@ class Service:
     generator: Generator | None
     runner: JobRunner
     ingester: Ingester
-    retriever: Retriever
-    answerer: Answerer
+    retriever: CachedRetriever
+    answerer: CachedAnswerer
     close_others: Callable[[], Awaitable[None]]
     model_bytes: Mapping[str, int] = field(default_factory=dict)
+    drop_caches: Callable[[], None] = lambda: None
 
 
 class Runtime:
@@ -73,6 +73,11 @@ class Runtime:
     @property
     def is_ready(self) -> bool:
         return not self.stopping and (self.is_started or not self._preload)
+
+    def drop_caches(self) -> None:
+        """Give back what can be made again; for when memory is short."""
+        if self._service is not None:
+            self._service.drop_caches()
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()

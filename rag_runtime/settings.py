@@ -35,6 +35,7 @@ FAMILIES = (
     "JOB_",
     "LATE_INTERACTION_",
     "MAX_UPLOAD_",
+    "MCP_",
     "PDF_CHUNK_",
     "PLAYGROUND_",
     "QDRANT_",
@@ -169,6 +170,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     metrics_enabled: bool = True
     playground_enabled: bool = True
+    mcp_enabled: bool = True
     health_check_interval: Seconds = 30.0
     memory_threshold_mb: Annotated[int, Field(ge=0)] = 0
 

@@ -104,9 +104,9 @@ def _memory(contender: Contender) -> dict[str, Any]:
     return {"peak_mb": sum(_status(pid, "VmHWM") for pid in pids), "mb": sum(_status(pid, "VmRSS") for pid in pids)}
 
 
-def _call(contender: Contender, method: str, **arguments: Any) -> dict[str, Any]:
+def _call(contender: Contender, name: str, **arguments: Any) -> dict[str, Any]:
     """What only one contender can do."""
-    return {"value": getattr(contender, method)(**arguments)}
+    return {"value": getattr(contender, name)(**arguments)}
 
 
 _DO: dict[str, Callable[..., dict[str, Any]]] = {"ingest": _ingest, "ask": _ask, "memory": _memory, "call": _call}

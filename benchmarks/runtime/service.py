@@ -103,10 +103,13 @@ class Process:
 class Service:
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._process = Process(
-            options.work / "data", EMBEDDING_MODEL=str(options.model), MODEL_CACHE_DIR=str(options.work / "models")
-        )
+        self._process = self._start()
         self._own = threading.local()
+
+    def _start(self) -> Process:
+        work = self._options.work
+        models = {"EMBEDDING_MODEL": str(self._options.model), "MODEL_CACHE_DIR": str(work / "models")}
+        return Process(work / "data", **models)
 
     def ingest(self) -> None:
         documents = [{"source": f"{n}.txt", "text": text} for n, text in enumerate(self._options.documents())]
@@ -125,15 +128,23 @@ class Service:
     def others(self) -> Sequence[int]:
         return self._process.pids
 
-    def times(self, method: str, path: str, body: object, count: int) -> list[float]:
-        """Milliseconds of one request, made again and again."""
+    def times(self, method: str, path: str, bodies: Sequence[object]) -> list[float]:
+        """Milliseconds of each request, one after the other."""
         connection, found = self._connection(), []
-        for _ in range(count):
+        for body in bodies:
             began = time.perf_counter()
             status, _ = connection.send(method, path, body)
             found.append((time.perf_counter() - began) * 1000)
             assert status == 200, path
         return found
+
+    def restart(self) -> float:
+        """Seconds from its start until it is ready, with all its chunks."""
+        self._process.end()
+        self._own = threading.local()
+        began = time.perf_counter()
+        self._process = self._start()
+        return time.perf_counter() - began
 
     def end(self) -> None:
         self._process.end()

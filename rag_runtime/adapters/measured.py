@@ -53,9 +53,19 @@ class MeasuredEmbedder:
 
 
 class MeasuredStore:
-    def __init__(self, inner: ChunkStore, observe: Observe) -> None:
+    """`on_change` is called after each change of what a search could find; one that failed may have happened."""
+
+    def __init__(self, inner: ChunkStore, observe: Observe, on_change: Callable[[], None] = lambda: None) -> None:
         self._inner = inner
         self._observe = observe
+        self.on_change = on_change
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.on_change()
 
     async def open(self) -> None:
         await self._inner.open()
@@ -71,7 +81,7 @@ class MeasuredStore:
             await self._inner.stage(chunks)
 
     async def publish(self, document_id: DocumentId, content_hash: str) -> int:
-        with _timed(self._observe, "publish"):
+        with _timed(self._observe, "publish"), self._changing():
             return await self._inner.publish(document_id, content_hash)
 
     async def search(self, search: Search) -> list[Hit]:
@@ -98,7 +108,7 @@ class MeasuredStore:
         return await self._inner.list_documents(limit=limit, after=after)
 
     async def delete_document(self, document_id: DocumentId) -> bool:
-        with _timed(self._observe, "delete"):
+        with _timed(self._observe, "delete"), self._changing():
             return await self._inner.delete_document(document_id)
 
     async def published_version(self, document_id: DocumentId) -> tuple[str, int] | None:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rag_runtime.answer import Asked
-from rag_runtime.api import schemas, sse
+from rag_runtime.api import filters, schemas, sse
 from rag_runtime.api.body import StrictJsonRoute
 from rag_runtime.api.problems import PROBLEMS
 from rag_runtime.domain import Answer, AnswerEvent, Turn, Wrote
@@ -69,6 +69,7 @@ class ChatRequest(schemas.Strict):
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     top_k: schemas.TopK = 5
     style: Literal["concise", "detailed", "summary"] | None = None
+    filter: filters.AskedFilter | None = None
     n: Literal[1] = 1
     response_format: TextFormat | None = None
     # Taken, and of no effect: there is one model, it is asked for its surest words, and it knows nobody.
@@ -107,6 +108,7 @@ class ChatRequest(schemas.Strict):
             self.messages[-1].text,
             self.top_k,
             self.style,
+            filter=filters.to_domain(self.filter),
             earlier=_turns(self.messages[:-1]),
             max_words=max(1, int(limit * WORDS_PER_TOKEN)) if limit else None,
         )

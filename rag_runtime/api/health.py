@@ -14,8 +14,8 @@ from pathlib import Path
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
-from rag_runtime.answer import Answerer
 from rag_runtime.api import memory as memory_held
+from rag_runtime.caching import CachedAnswerer
 from rag_runtime.errors import RagError
 from rag_runtime.ports import Embedder, Generator
 from rag_runtime.service import Runtime
@@ -107,6 +107,7 @@ def probes(runtime: Runtime, *, data_dir: Path, memory_threshold_mb: int) -> dic
 
     async def memory() -> None:
         if memory_held.is_over(memory_threshold_mb):
+            runtime.drop_caches()
             raise Failing(f"above MEMORY_THRESHOLD_MB={memory_threshold_mb}")
 
     async def disk() -> None:
@@ -122,7 +123,7 @@ async def _embeds(embedder: Embedder) -> None:
         raise Failing("the embedding model gives vectors of another size")
 
 
-async def _llm(generator: Generator, answerer: Answerer) -> None:
+async def _llm(generator: Generator, answerer: CachedAnswerer) -> None:
     """The outcome of the last real call; before there was one, a free lookup."""
     if answerer.last_call.at is None:
         await generator.check()

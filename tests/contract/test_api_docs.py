@@ -36,7 +36,7 @@ def answers(runtime: Serving, block: str) -> list[str]:
 def test_the_commands_do_what_the_page_says(runtime: Serving) -> None:
     """In the page's order, for the later ones ask for what the first ones sent."""
     documents, removal, questions, streamed, filtered, *others = (answers(runtime, block) for block in BLOCKS)
-    chat, rated, operation = others
+    chat, agents, rated, operation = others
     assert [line.count('"status":"stored"') for line in documents] == [2, 1]
     assert "note-1" in removal[0]
     assert removal[1] == '{"deleted":1}'
@@ -47,6 +47,7 @@ def test_the_commands_do_what_the_page_says(runtime: Serving) -> None:
     ]
     assert "twenty minutes before departure for vehicles" in chat[0]
     assert '"ragops"' in chat[1]
+    assert any("twenty minutes before departure for vehicles" in line for line in agents)
     assert ['"rating":"up"' in line for line in rated] == [True, True]
     assert "opens at nine" in filtered[1]
     assert '"database"' in operation[0]

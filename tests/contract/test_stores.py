@@ -297,6 +297,15 @@ async def test_a_job_whose_lease_ran_out_goes_to_another(store: ChunkStore) -> N
     assert await store.get_job("j1") == taken
 
 
+async def test_a_claim_is_known_to_its_owner_whatever_the_time(store: ChunkStore) -> None:
+    """Times of the clock have more digits than some servers keep; workers of one replica have one name."""
+    for number in range(40):
+        await store.put_job(job(f"j{number}"))
+        now = 1795534852.8494103 + number * 0.7654321
+        claims = await asyncio.gather(*(store.claim_job(owner="o", now=now, lease_seconds=1e6) for _ in range(2)))
+        assert [claim.id for claim in claims if claim] == [f"j{number}"]
+
+
 async def test_one_job_is_leased_once_however_many_ask(store: ChunkStore) -> None:
     await store.put_job(job())
     claims = await asyncio.gather(*(store.claim_job(owner=f"o{n}", now=1000.0, lease_seconds=60) for n in range(8)))

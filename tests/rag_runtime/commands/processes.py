@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +42,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
 @dataclass
 class Serving:
     process: subprocess.Popen[str]
+    data_dir: Path
     lines: list[str] = field(default_factory=list)
     port: int = 0
     listening: threading.Event = field(default_factory=threading.Event)
@@ -58,11 +59,14 @@ class Serving:
                 self.port = json.loads(line)["port"]
                 self.listening.set()
 
-    def wait_ready(self, seconds: float = 60.0) -> None:
+    def wait_ready(self, seconds: float = 60.0, *, client: httpx.Client | None = None) -> None:
+        """`client` where the service is elsewhere than `url` says, or where it may not listen yet."""
+        ask = client.get if client else httpx.get
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if httpx.get(f"{self.url}/ready").status_code == 200:
-                return
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with suppress(httpx.ConnectError):
+                if ask("/ready" if client else f"{self.url}/ready").status_code == 200:
+                    return
             time.sleep(0.05)
         raise AssertionError("".join(self.lines))
 
@@ -72,20 +76,22 @@ class Serving:
 
 
 @contextmanager
-def serving(data_dir: Path, **settings: str) -> Iterator[Serving]:
-    """Start it, wait until it listens, and leave nothing behind."""
+def serving(
+    data_dir: Path, *, arguments: Sequence[str] = ("--port", "0"), quiet: bool = False, **settings: str
+) -> Iterator[Serving]:
+    """Start it, wait until it says that it listens unless it is a quiet one, and leave nothing behind."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "rag_runtime", "serve", "--port", "0"],
+        [sys.executable, "-m", "rag_runtime", "serve", *arguments],
         env=environment(DATA_DIR=str(data_dir / "data"), MODEL_CACHE_DIR=str(data_dir / "models"), **settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    started = Serving(process)
+    started = Serving(process, data_dir)
     reader = threading.Thread(target=started.read)
     reader.start()
     try:
-        assert started.listening.wait(60), "".join(started.lines)
+        assert quiet or started.listening.wait(60), "".join(started.lines)
         yield started
     finally:
         if process.poll() is None:
