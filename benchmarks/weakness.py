@@ -12,6 +12,7 @@ import csv
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.quality import chunks_of, fill, read_collection
@@ -47,38 +48,54 @@ What causes earthquakes? | How do I cancel my subscription? | Who is the current
 """
 
 
-async def measure(data: Path, embedder: FastEmbedder, *, below: float | None) -> dict[str, float]:
-    """By collection and kind of question, the share that is refused."""
+async def measure(data: Path, embedder: FastEmbedder, *, below: float | None, every: int = 1) -> dict[str, float]:
+    """By collection and kind of question, the share that is refused; with `every`, of each so-many-th question only."""
     cranfield = read_collection(data / "cranfield")
     films = _films(data / "csv" / "biopics.csv")
     abstracts = chunks_of(cranfield, embedder, ChunkLimits())
     table = list(chunk_document(_table(films), ChunkLimits(), embedder.tokenizer, index_key="weakness"))
     questions = list(cranfield.queries.values())
     others = [question.strip() for line in OTHER_SUBJECTS.split("\n") for question in line.split("|") if question]
-    asked: Mapping[str, tuple[Sequence[Chunk], Sequence[str]]] = {
-        "abstracts, their own questions": (abstracts, questions),
-        "abstracts, other subjects": (abstracts, others),
-        "films, their own questions": (table, _about(films)),
-        "films, other subjects": (table, others),
-        "films, the abstracts' questions": (table, questions),
+    on_abstracts = await _refused(
+        embedder, abstracts, {"own": questions, "other subjects'": others}, below=below, every=every
+    )
+    on_films = await _refused(
+        embedder,
+        table,
+        {"own": _about(films), "other subjects'": others, "abstracts'": questions},
+        below=below,
+        every=every,
+    )
+    return {
+        **{f"abstracts, {kind} questions": share for kind, share in on_abstracts.items()},
+        **{f"films, {kind} questions": share for kind, share in on_films.items()},
     }
-    return {name: await _refused(embedder, *pair, below=below) for name, pair in asked.items()}
 
 
 async def _refused(
-    embedder: FastEmbedder, chunks: Sequence[Chunk], questions: Sequence[str], *, below: float | None
-) -> float:
+    embedder: FastEmbedder,
+    chunks: Sequence[Chunk],
+    asked: Mapping[str, Sequence[str]],
+    *,
+    below: float | None,
+    every: int,
+) -> dict[str, float]:
     spec = IndexSpec("weakness", settings=embedder.identity, dense_size=embedder.dense_size)
     vectors = await embedder.embed_documents([chunk.text for chunk in chunks])
+    # As one document, which is published at once.
+    whole = [replace(chunk, document_id=DocumentId("whole"), content_hash="1") for chunk in chunks]
+    shares = {}
     with tempfile.TemporaryDirectory() as folder:
         store = QdrantEdge(spec, Path(folder))
         await store.open()
         try:
-            await fill(store, [EmbeddedChunk(*pair) for pair in zip(chunks, vectors, strict=True)])
-            weak = [await _is_weak(embedder, store, question, below=below) for question in questions]
+            await fill(store, [EmbeddedChunk(*pair) for pair in zip(whole, vectors, strict=True)])
+            for kind, questions in asked.items():
+                weak = [await _is_weak(embedder, store, question, below=below) for question in questions[::every]]
+                shares[kind] = sum(weak) / len(weak)
         finally:
             await store.close()
-    return sum(weak) / len(weak)
+    return shares
 
 
 async def _is_weak(embedder: FastEmbedder, store: QdrantEdge, question: str, *, below: float | None) -> bool:

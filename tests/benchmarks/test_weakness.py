@@ -14,10 +14,10 @@ from tests.shared_data import shared
 
 async def test_questions_of_other_subjects_are_refused_and_hardly_any_of_their_own(tmp_path: Path) -> None:
     embedder = load(Models(cache_dir=tmp_path))
-    refused = await measure(shared("cranfield").parent, embedder, below=UNRELATED_BELOW["bundled"])
+    refused = await measure(shared("cranfield").parent, embedder, below=UNRELATED_BELOW["bundled"], every=3)
     embedder.close()
-    assert refused["abstracts, their own questions"] == pytest.approx(0.0, abs=0.01)
-    assert refused["films, their own questions"] <= 0.02
-    assert refused["abstracts, other subjects"] >= 0.8
-    assert refused["films, other subjects"] >= 0.98
-    assert refused["films, the abstracts' questions"] >= 0.98
+    assert refused["abstracts, own questions"] == pytest.approx(0.0, abs=0.01)
+    assert refused["films, own questions"] <= 0.02
+    assert refused["abstracts, other subjects' questions"] >= 0.75
+    assert refused["films, other subjects' questions"] >= 0.98
+    assert refused["films, abstracts' questions"] >= 0.98
