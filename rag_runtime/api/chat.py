@@ -17,6 +17,7 @@ from starlette.responses import Response
 from rag_runtime.answer import Asked
 from rag_runtime.api import filters, schemas, sse
 from rag_runtime.api.body import StrictJsonRoute
+from rag_runtime.api.listening import answered
 from rag_runtime.api.problems import PROBLEMS
 from rag_runtime.domain import Answer, AnswerEvent, Turn, Wrote
 from rag_runtime.errors import NotFound
@@ -192,13 +193,13 @@ async def get_model(model: str) -> Model:
 )
 async def complete(request: Request, body: ChatRequest) -> Completion | Response:
     runtime: Runtime = request.app.state.runtime
-    answerer = (await runtime.serving()).answerer
+    service = await runtime.serving()
     chat = _Chat(f"chatcmpl-{request.state.request_id}", int(time.time()))
     if body.stream:
         with_usage = body.stream_options is not None and body.stream_options.include_usage
         chunks = _Chunks(chat, with_usage=with_usage)
-        return await sse.respond(request, answerer.stream(body.asked()), render=chunks.render, fail=chunks.fail)
-    return chat.completion(await answerer.answer(body.asked()))
+        return await sse.respond(request, service.answerer.stream(body.asked()), render=chunks.render, fail=chunks.fail)
+    return chat.completion(await answered(request, service, body.asked()))
 
 
 class _Chat:

@@ -18,6 +18,7 @@ from rag_runtime import __version__
 from rag_runtime.answer import Asked
 from rag_runtime.api import filters, schemas, sse
 from rag_runtime.api.body import StrictJsonRoute, content_type, read_json, require_json
+from rag_runtime.api.listening import answered
 from rag_runtime.api.problems import PROBLEMS
 from rag_runtime.domain import Answer, AnswerEvent, Cited, DocumentId, Found, Job, Wrote
 from rag_runtime.errors import NotFound, Overloaded, RequestError, Unavailable
@@ -67,12 +68,12 @@ async def _service(request: Request) -> Service:
     responses=STREAMED,
 )
 async def query(request: Request, body: schemas.QueryRequest) -> schemas.QueryResponse | Response:
-    answerer = (await _service(request)).answerer
+    service = await _service(request)
     asked = Asked(body.question, body.top_k, body.style, filter=filters.to_domain(body.filter))
     request_id: str = request.state.request_id
     if body.stream:
-        return await sse.respond(request, answerer.stream(asked), render=_typed(request_id), fail=_typed_error)
-    return schemas.QueryResponse.of(await answerer.answer(asked), request_id)
+        return await sse.respond(request, service.answerer.stream(asked), render=_typed(request_id), fail=_typed_error)
+    return schemas.QueryResponse.of(await answered(request, service, asked), request_id)
 
 
 def _typed(request_id: str) -> sse.Render:

@@ -48,6 +48,14 @@ def test_words_arrive_while_the_model_still_writes_and_leaving_ends_its_call(run
     assert runtime.end() == 0
 
 
+def test_who_does_not_wait_for_an_answer_ends_the_model_s_call_too(runtime: Serving, gemini: Gemini) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{runtime.url}/v1/query", json={"question": "How many cars?"}, timeout=1)
+    assert gemini.gone.wait(10)
+    assert runtime.end() == 0
+    assert any('"status": 499' in line for line in runtime.lines)
+
+
 def test_a_stream_that_cannot_end_in_time_says_so(runtime: Serving) -> None:
     with httpx.Client() as client:
         lines = ask(runtime, client)
