@@ -35,12 +35,17 @@ class Children:
         return [self._seen[ref] for ref in sorted(self._of.get(key, ()), key=str)]
 
     def note(self, body: Body, *, gone: bool = False) -> Key | None:
-        """Take in what a watch brought; whose it is, None when it is nobody's of ours."""
+        """Take in what a watch brought; whose it is, None when it is nobody's of ours or tells nothing new.
+
+        An autoscaler's status changes every few seconds, and our own writes come back: neither calls for a visit.
+        """
         ref = names.ref_of(body)
         if gone:
             self._forget(ref)
+        elif (seen := to_seen(body)) == self._seen.get(ref):
+            return None
         else:
-            self._put(to_seen(body))
+            self._put(seen)
         return names.controller_key(body["metadata"]) or names.owner_key(body["metadata"])
 
     def note_answer(self, body: Body, before: Seen | None) -> Seen:

@@ -10,7 +10,7 @@ import pytest
 from rag_operator import crd, desired, variables
 from rag_operator.desired import config
 from rag_runtime import settings
-from tests import builders
+from tests import builders, fields
 from tests.builders import EMBEDDED, EXTERNAL, GEMINI
 
 
@@ -135,6 +135,41 @@ def test_whatever_the_schema_lets_through_the_runtime_takes(path: str, end: int)
     if path.endswith(".writeConsistencyFactor"):
         fields = managed(replicas=64, replicationFactor=64, **fields["vectorStore"]["managed"])
     loaded(**fields)
+
+
+# Fields that are the cluster's business, and no pod is told of.
+OF_THE_CLUSTER = [
+    "image",
+    "replicas",
+    "autoscaling",
+    "resources",
+    "service",
+    "ingress",
+    "monitoring",
+    "probes",
+    "podTemplate",
+    "deletionPolicy",
+    "suspend",
+    "generation.apiKeySecretRef",
+    "access.tls",
+    "access.allowedFrom",
+    "vectorStore.embedded",
+    "vectorStore.external.apiKeySecretRef",
+    "vectorStore.managed.replicas",
+    "vectorStore.managed.image",
+    "vectorStore.managed.storage",
+    "vectorStore.managed.resources",
+    "vectorStore.managed.podTemplate",
+]
+
+
+@pytest.mark.parametrize("path", fields.LEAVES, ids=".".join)
+def test_a_field_that_the_runtime_reads_has_exactly_one_variable(path: fields.Steps) -> None:
+    """When this fails for a new field: render it in desired/config.py, or name it above."""
+    before, after = (config.environment(builders.app(**spec)) for spec in fields.pair(path))
+    differing = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    silent = any(".".join(path).startswith(prefix) for prefix in OF_THE_CLUSTER)
+    assert len(differing) == (0 if silent else 1), differing
 
 
 EVERYTHING: dict[str, Any] = {

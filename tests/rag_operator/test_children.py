@@ -42,6 +42,14 @@ def test_an_event_says_whose_object_it_was() -> None:
     assert children.of(KEY) == []
 
 
+def test_an_event_that_tells_nothing_new_calls_for_no_visit() -> None:
+    children = Children()
+    scaler = obj("HorizontalPodAutoscaler", status={"currentReplicas": 2})
+    assert children.note(scaler) == KEY
+    assert children.note({**scaler, "status": {"currentReplicas": 3}}) is None
+    assert children.note({**scaler, "metadata": {**scaler["metadata"], "managedFields": [entry(a={})]}}) == KEY
+
+
 def test_a_child_with_another_pipelines_label_is_still_its_owners() -> None:
     """Whoever edits the label must be found out in seconds, by a visit to the owner."""
     stolen = obj(metadata={"labels": names.labels("stolen", "runtime")})
