@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rag_runtime import __version__, settings
 from rag_runtime.errors import IndexMismatch, Misconfigured, RagError
@@ -50,6 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     ingest.add_argument("--api-key", help="instead of RAG_API_KEY in the environment")
     ingest.set_defaults(run=_ingest)
 
+    golden = commands.add_parser("eval", help="ask golden questions of a running service: recall, MRR and latency")
+    golden.add_argument("questions", metavar="QUESTIONS.yaml", type=Path)
+    golden.add_argument("--url", default=DEFAULT_URL, help=f"of the service (default {DEFAULT_URL})")
+    golden.add_argument("--api-key", help="instead of RAG_API_KEY in the environment")
+    golden.add_argument("--top-k", type=int, default=10, metavar="K", help="hits to look at (default 10)")
+    golden.add_argument("--min-recall", type=float, default=0.0, metavar="SHARE", help="exit with 1 below it")
+    golden.add_argument("--output", choices=("table", "json"), default="table")
+    golden.set_defaults(run=_eval)
+
     bake = commands.add_parser("bake", help="put models into MODEL_CACHE_DIR, for a machine without a network")
     bake.add_argument("models", nargs="+", metavar="MODEL", help='as EMBEDDING_MODEL names them, or "bundled"')
     bake.set_defaults(run=_bake)
@@ -68,6 +78,13 @@ def _ingest(options: argparse.Namespace) -> int:
     from rag_runtime.commands.ingest import ingest  # noqa: PLC0415 - as above
 
     return ingest(options.paths, url=options.url, api_key=options.api_key or os.environ.get("RAG_API_KEY"))
+
+
+def _eval(options: argparse.Namespace) -> int:
+    from rag_runtime.commands.evaluate import Options, evaluate  # noqa: PLC0415 - as above
+
+    key = options.api_key or os.environ.get("RAG_API_KEY")
+    return evaluate(options.questions, Options(options.url, key, options.top_k, options.min_recall, options.output))
 
 
 def _bake(options: argparse.Namespace) -> int:

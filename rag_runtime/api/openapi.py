@@ -28,6 +28,8 @@ HIT = {
     "source": "crew-handbook.pdf",
     "page": 2,
     "row": None,
+    "page_last": 2,
+    "row_last": None,
     "text": "Boarding closes twenty minutes before departure for vehicles.",
     "score": 0.0328,
 }
@@ -38,7 +40,7 @@ FILE = {
     "chunks": 4,
     "error": None,
 }
-CITATION = {name: value for name, value in HIT.items() if name != "id"}
+CITATION = {name: value for name, value in HIT.items() if name not in ("id", "page_last", "row_last")}
 JOB = {"id": "5f0f1a0c2b6e4d0f9a3c", "status": "succeeded", "created_at": 1767225600.0, "files": [FILE], "warnings": []}
 DOCUMENT = {
     "id": HIT["document_id"],
@@ -65,6 +67,7 @@ REQUESTS: dict[tuple[str, str], object] = {
         "documents": [{"id": "note-1", "source": "note.txt", "text": "The office closes at noon on Fridays."}]
     },
     ("post", "/v1/chat/completions"): CHAT,
+    ("post", "/v1/feedback"): {"request_id": "5f0f1a0c2b6e4d0f9a3c7d1b2e4f6a80", "rating": "up", "comment": ""},
 }
 ANSWERS: dict[tuple[str, str], object] = {
     ("post", "/v1/query"): {

@@ -144,11 +144,15 @@ class StageModel(BaseModel):
 
 
 class HitModel(BaseModel):
+    """A chunk. It begins on `page` or in `row`, and may reach to `page_last` or `row_last`."""
+
     id: str
     document_id: str
     source: str
     page: int | None
     row: int | None
+    page_last: int | None
+    row_last: int | None
     text: str
     score: float
     explain: dict[str, StageModel]
@@ -156,13 +160,15 @@ class HitModel(BaseModel):
     @classmethod
     def of(cls, hit: Hit) -> Self:
         chunk = hit.chunk
-        first = chunk.place_at(0) if chunk.marks else None
+        first, last = (chunk.place_at(0), chunk.marks[-1].place) if chunk.marks else (None, None)
         return cls(
             id=chunk.id,
             document_id=chunk.document_id,
             source=chunk.source,
             page=first if chunk.place_kind is PlaceKind.PAGE else None,
             row=first if chunk.place_kind is PlaceKind.ROW else None,
+            page_last=last if chunk.place_kind is PlaceKind.PAGE else None,
+            row_last=last if chunk.place_kind is PlaceKind.ROW else None,
             text=chunk.text,
             score=hit.score,
             explain={name: StageModel(rank=stage.rank, score=stage.score) for name, stage in hit.explain.items()},
