@@ -63,6 +63,7 @@ def tuned(_: Place) -> dict[str, str]:
         "HEALTH_CHECK_INTERVAL": "0.1",
         "CACHE_MAX_ENTRIES": "0",
         "PLAYGROUND_ENABLED": "0",
+        "MCP_ENABLED": "0",
         "GENERATION_PROVIDER": "extractive",
         "GEMINI_API_KEY": "never-used",
     }

@@ -179,3 +179,21 @@ def test_a_rating_is_kept_and_counted(plain: Service) -> None:
     assert rated.status_code == 201
     assert rated.json() in plain.get("/v1/feedback").json()["feedback"]
     assert plain.metric('rag_feedback_total{rating="up"}') == before + 1
+
+
+@pytest.mark.row("MCP_ENABLED")
+def test_agents_are_answered_unless_it_is_switched_off(service: Callable[[str], Service]) -> None:
+    """What an agent says first: which protocol it speaks."""
+    hello = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        },
+    }
+    headers = {"Accept": "application/json, text/event-stream"}
+    answers = [service(name).post("/mcp", hello, headers=headers).status_code for name in ("plain", "tuned")]
+    assert answers == [200, 404]
