@@ -2,7 +2,7 @@
 
 lock                    held by the one process that may write
 aliases/<name>          the pointer file: which index COLLECTION_NAME leads to
-indexes/<index>/        stamp.json, and shard/ with the engine's own files
+indexes/<index>/        stamp.json, shard/ with the engine's own files, and what `rebuilding` needs for a while
 records/<name>.sqlite3  documents, jobs and the version, which outlive an index
 """
 
@@ -90,6 +90,13 @@ class Folder:
                 f"The disk of {self.root} is full: {free >> 20} MB are free and {reserve_bytes >> 20} MB are kept "
                 "in reserve; nothing was stored; free some space or enlarge the volume"
             )
+
+    def has_space(self, reserve_bytes: int, *, twice: Path) -> bool:
+        """Whether a second copy of that folder fits beside the reserve."""
+        size = sum(file.stat().st_blocks * 512 for file in twice.rglob("*"))
+        disk = os.statvfs(self.root)
+        # Building takes about as much again as the copy.
+        return disk.f_bavail * disk.f_frsize > reserve_bytes + 2 * size
 
 
 def sync(path: Path) -> None:

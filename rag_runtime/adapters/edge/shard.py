@@ -40,6 +40,8 @@ class Shard:
         config = _config(spec, tuning)
         self._folder = folder
         self._unsynced = False
+        self._vector_bytes = 4 * spec.dense_size
+        self._threshold_bytes = tuning.indexing_threshold * 1024 if tuning.hnsw_m else 0
         if (folder / "edge_config.json").exists():
             self._engine = edge.EdgeShard.load(str(folder), config)
         else:
@@ -65,6 +67,18 @@ class Shard:
     def flush(self) -> None:
         self._engine.flush()
         self._unsynced = False
+
+    def is_large(self) -> bool:
+        """Whether it is of a size at which a graph is built, which takes long."""
+        return self._bytes(self._engine.info().points_count) > self._threshold_bytes > 0
+
+    def lacks_graph(self) -> bool:
+        """Whether so many vectors are without a graph that the engine would build one. Sparse ones count as indexed."""
+        info = self._engine.info()
+        return self._bytes(2 * info.points_count - info.indexed_vectors_count) > self._threshold_bytes
+
+    def _bytes(self, vectors: int) -> int:
+        return vectors * self._vector_bytes
 
     def optimize(self) -> None:
         """Merge, vacuum and index segments where the thresholds say so; else it costs nothing."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rag_runtime.adapters import indexes
 from rag_runtime.adapters.edge.folder import Folder
 from rag_runtime.adapters.edge.opening import Opening
+from rag_runtime.adapters.edge.rebuilding import Rebuild, recover
 from rag_runtime.adapters.edge.records import Records
 from rag_runtime.adapters.edge.shard import Shard
 from rag_runtime.adapters.indexes import Stamp
@@ -22,11 +24,13 @@ from rag_runtime.ports import Search
 
 class Store:
     def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self.rebuild: Rebuild | None = None
         self._reserve = opening.disk_reserve_bytes
         self._folder = Folder(opening.data_dir)
         self._folder.take()
         self._folder.require_space(self._reserve)
-        self._shard = _open_shard(self._folder, opening)
+        self._shard, self._shard_folder = _open_shard(self._folder, opening)
         self._records = Records(self._folder.records(opening.spec.name))
         self._changed = True
         # A predecessor may have been killed between a change and the raise that belongs to it.
@@ -35,6 +39,7 @@ class Store:
         self.commit()
 
     def close(self) -> None:
+        self._abandon_rebuild()
         self._shard.close()
         self._records.close()
         self._folder.release()
@@ -59,14 +64,49 @@ class Store:
         if self._changed:
             _explained(self._shard.flush)
             self._changed = False
-        if optimize:
+        if optimize and self.rebuild is None:
+            self._optimize()
+
+    def end_rebuild(self) -> None:
+        """The rebuilding process has ended: what it made takes the shard's place, if it made something."""
+        rebuild = self.rebuild
+        if rebuild is None:
+            return
+        if not rebuild.succeeded():
+            self._abandon_rebuild()
+            return
+        _explained(self._shard.close)
+        rebuild.take_place()
+        self._shard = _explained(Shard, self._shard_folder, self._opening.spec, self._opening.tuning)
+        _explained(rebuild.write_to, self._shard)
+        _explained(self._shard.flush)
+        rebuild.finish()
+        self._abandon_rebuild()
+
+    def _optimize(self) -> None:
+        """Small shards here and now; a large one elsewhere, as its graph takes minutes."""
+        if not self._shard.is_large():
             _explained(self._shard.optimize)
+        elif self._shard.lacks_graph() and self._folder.has_space(self._reserve, twice=self._shard_folder):
+            self.rebuild = Rebuild.begin(self._shard_folder, self._opening.spec, self._opening.tuning)
+
+    def _abandon_rebuild(self) -> None:
+        if self.rebuild is not None:
+            self.rebuild.abandon()
+            self.rebuild = None
+
+    def _note(self, method: str, *arguments: Any) -> None:
+        """For the shard's successor. Too much of it, and another rebuild after this costs less."""
+        if self.rebuild is not None and not self.rebuild.note(method, arguments):
+            self._abandon_rebuild()
 
     def stage(self, chunks: Sequence[EmbeddedChunk]) -> None:
         self._shard.stage(chunks)
+        self._note("stage", chunks)
 
     def publish(self, document_id: DocumentId, content_hash: str) -> int:
         published = self._shard.publish(document_id, content_hash)
+        self._note("publish", document_id, content_hash)
         self._records.raise_version()
         return published
 
@@ -93,6 +133,7 @@ class Store:
 
     def delete_document(self, document_id: DocumentId) -> bool:
         had_chunks = self._shard.delete_document(document_id)
+        self._note("delete_document", document_id)
         self._records.raise_version()
         return self._records.delete_document(document_id) or had_chunks
 
@@ -126,7 +167,7 @@ WRITES = frozenset(
 )
 
 
-def _open_shard(folder: Folder, opening: Opening) -> Shard:
+def _open_shard(folder: Folder, opening: Opening) -> tuple[Shard, Path]:
     """The index that the pointer file names; where there is none, a new one, stamped before it is pointed to."""
     spec, wanted = opening.spec, indexes.stamp_for(opening.spec, owner=opening.owner)
     index = folder.target(spec.name)
@@ -135,18 +176,19 @@ def _open_shard(folder: Folder, opening: Opening) -> Shard:
     index = index or wanted.index
     if indexes.needs_stamp(folder.stamp(index), wanted, index=index, adopt=opening.adopt):
         folder.put_stamp(index, wanted)
+    recover(folder.shard(index))
     shard: Shard = _explained(Shard, folder.shard(index), spec, opening.tuning)
     folder.point(spec.name, index)
-    return shard
+    return shard, folder.shard(index)
 
 
-def _make_shard(folder: Folder, opening: Opening, stamp: Stamp) -> Shard:
+def _make_shard(folder: Folder, opening: Opening, stamp: Stamp) -> tuple[Shard, Path]:
     # Without a stamp and a pointer it is what a process left that was killed while it made it.
     shutil.rmtree(folder.shard(stamp.index), ignore_errors=True)
     shard: Shard = _explained(Shard, folder.shard(stamp.index), opening.spec, opening.tuning)
     folder.put_stamp(stamp.index, stamp)
     folder.point(opening.spec.name, stamp.index)
-    return shard
+    return shard, folder.shard(stamp.index)
 
 
 def _explained(call: Callable[..., Any], *arguments: Any) -> Any:

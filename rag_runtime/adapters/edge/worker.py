@@ -13,14 +13,16 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from rag_runtime.adapters.edge.frames import Reply, Request, Unpacker, pack
 from rag_runtime.adapters.edge.opening import Opening
 from rag_runtime.adapters.edge.store import WRITES, Store
 from rag_runtime.errors import RagError, StoreUnavailable
 
-# Quiet for this long, and a flush or an optimization is unlikely to stand in anybody's way.
+# Quiet for this long, and a flush is unlikely to stand in anybody's way.
 FLUSH_WHEN_IDLE_SECONDS = 1.0
+# Nothing written for this long, and what would be optimized stays as it is for a while.
 OPTIMIZE_WHEN_IDLE_SECONDS = 5.0
 _CHUNK = 1 << 20
 
@@ -30,13 +32,14 @@ class Clock:
 
     def __init__(self, flush_interval_sec: float) -> None:
         self._interval = flush_interval_sec
-        self._last_request = 0.0
+        self._last_request = self._last_write = 0.0
         self._unflushed_since: float | None = None
         self._unoptimized = True
 
     def note(self, now: float, *, wrote: bool) -> None:
         self._last_request = now
         if wrote:
+            self._last_write = now
             self._unoptimized = True
             self._unflushed_since = self._unflushed_since or now
 
@@ -51,7 +54,8 @@ class Clock:
         return min(self._last_request + FLUSH_WHEN_IDLE_SECONDS, self._unflushed_since + self._interval)
 
     def optimize_due(self) -> float | None:
-        return self._last_request + OPTIMIZE_WHEN_IDLE_SECONDS if self._unoptimized else None
+        """When nothing has been written for a while; reads may never pause."""
+        return self._last_write + OPTIMIZE_WHEN_IDLE_SECONDS if self._unoptimized else None
 
     def wait(self, now: float) -> float | None:
         """Seconds until something is due; None when nothing is."""
@@ -80,7 +84,11 @@ class Worker:
 
     def _serve(self, store: Store, clock: Clock) -> None:
         while True:
-            if not self._readable(clock.wait(time.monotonic())):
+            ready = self._ready(store, clock.wait(time.monotonic()))
+            if store.rebuild in ready:
+                self._end_rebuild(store)
+                continue
+            if not ready:
                 self._tidy(store, clock)
                 continue
             requests = self._receive()
@@ -88,7 +96,7 @@ class Worker:
                 return
             self._answer(store, requests)
             clock.note(time.monotonic(), wrote=any(request.method in WRITES for request in requests))
-            if (due := clock.flush_due()) and due <= time.monotonic():
+            if clock.wait(time.monotonic()) == 0.0:
                 self._tidy(store, clock)
 
     def _answer(self, store: Store, requests: Sequence[Request]) -> None:
@@ -120,6 +128,18 @@ class Worker:
             print(f"embedded store: {failure}", file=sys.stderr)  # noqa: T201
             sys.exit(1)
         clock.flushed(optimized=optimize)
+
+    def _end_rebuild(self, store: Store) -> None:
+        try:
+            store.end_rebuild()
+        except (RagError, OSError) as failure:
+            # The next start goes back to what it was to replace.
+            print(f"embedded store: {failure}", file=sys.stderr)  # noqa: T201
+            sys.exit(1)
+
+    def _ready(self, store: Store, seconds: float | None) -> list[object]:
+        awaited: list[Any] = [self._connection, store.rebuild] if store.rebuild else [self._connection]
+        return select.select(awaited, [], [], seconds)[0]
 
     def _readable(self, seconds: float | None) -> bool:
         return bool(select.select([self._connection], [], [], seconds)[0])
