@@ -7,7 +7,7 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any
 from benchmarks.runtime.environment import ROOT
 
 CLIENTS = 8
+# Twice as many questions as the service's cache holds by default.
+TURNED = 9
 Figures = dict[str, float]
 
 
@@ -46,10 +48,11 @@ class Player:
 
     entry: Entry
     process: subprocess.Popen[str]
+    questions: Iterator[str]
     figures: Figures = field(default_factory=dict)
 
     @classmethod
-    def start(cls, entry: Entry, arguments: Mapping[str, object]) -> Player:
+    def start(cls, entry: Entry, questions: Sequence[str], arguments: Mapping[str, object]) -> Player:
         flags = [text for name, value in arguments.items() for text in (f"--{name}", str(value))]
         began = time.perf_counter()
         process = subprocess.Popen(
@@ -59,7 +62,7 @@ class Player:
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"},
         )
-        player = cls(entry, process)
+        player = cls(entry, process, cycle(_turned(questions)))
         own = float(player._answer()["seconds"])
         # ragops is started by its client, whose own start is none of its doing.
         player.figures["start s"] = own if entry.name == "ragops" else time.perf_counter() - began
@@ -70,6 +73,10 @@ class Player:
         self.process.stdin.write(json.dumps({"do": what, **more}) + "\n")
         self.process.stdin.flush()
         return self._answer()
+
+    def ask(self, count: int, clients: int = 1) -> dict[str, Any]:
+        """The next so many questions, which are the same for every contender that was asked as many before."""
+        return self.do("ask", questions=list(islice(self.questions, count)), clients=clients)
 
     def call(self, name: str, **more: object) -> Any:
         return self.do("call", name=name, **more)["value"]
@@ -102,11 +109,11 @@ def measure(
             folder = work / str(number)
             folder.mkdir(parents=True)
             arguments = {"model": model, "hub": hub, "corpus": corpus, "work": folder, "threads": threads}
-            players.append(Player.start(entry, arguments))
+            players.append(Player.start(entry, questions, arguments))
         for player in players:
             player.figures["ingest docs/s"] = count / player.do("ingest")["seconds"]
-        _ask_alone(players, plan, questions)
-        _ask_together([player for player in players if player.entry.clients > 1], plan, questions)
+        _ask_alone(players, plan)
+        _ask_together([player for player in players if player.entry.clients > 1], plan)
         for player in players:
             player.figures["peak MB"] = player.do("memory")["peak_mb"]
             if player.entry.name == "ragops":
@@ -117,35 +124,38 @@ def measure(
     return {player.entry.name: player.figures for player in players}
 
 
-def _ask_alone(players: Sequence[Player], plan: Plan, questions: Sequence[str]) -> None:
+def _turned(questions: Sequence[str]) -> list[str]:
+    """Each question beginning at another of its words, so that no cache has an answer by the time one comes again."""
+    words = [question.split() for question in questions]
+    return [" ".join(each[turn % len(each) :] + each[: turn % len(each)]) for turn in range(TURNED) for each in words]
+
+
+def _ask_alone(players: Sequence[Player], plan: Plan) -> None:
     times: dict[str, list[float]] = {player.entry.name: [] for player in players}
     for player in players:
-        player.do("ask", questions=questions[: plan.questions])
-    source = cycle(questions)
+        player.ask(plan.questions)
     for _ in range(plan.turns):
-        asked = list(islice(source, plan.questions))
         for player in players:
-            times[player.entry.name] += player.do("ask", questions=asked)["milliseconds"]
+            times[player.entry.name] += player.ask(plan.questions)["milliseconds"]
     for player in players:
         found = times[player.entry.name]
         player.figures["p50 ms"], player.figures["p95 ms"] = statistics.median(found), percentile(found, 0.95)
 
 
-def _ask_together(players: Sequence[Player], plan: Plan, questions: Sequence[str]) -> None:
+def _ask_together(players: Sequence[Player], plan: Plan) -> None:
     """The slow are asked fewer questions in a turn, so that turns last alike."""
     times: dict[str, list[float]] = {player.entry.name: [] for player in players}
     rates: dict[str, list[float]] = {player.entry.name: [] for player in players}
     sizes = {}
     for player in players:
-        tried = player.do("ask", questions=list(islice(cycle(questions), 3 * CLIENTS)), clients=CLIENTS)
+        tried = player.ask(3 * CLIENTS, CLIENTS)
         sizes[player.entry.name] = max(3 * CLIENTS, int(3 * CLIENTS / tried["seconds"] * plan.busy_seconds))
     for _ in range(plan.busy_turns):
         for player in players:
             name = player.entry.name
-            asked = list(islice(cycle(questions), sizes[name]))
-            done = player.do("ask", questions=asked, clients=CLIENTS)
+            done = player.ask(sizes[name], CLIENTS)
             times[name] += done["milliseconds"]
-            rates[name].append(len(asked) / done["seconds"])
+            rates[name].append(sizes[name] / done["seconds"])
     for player in players:
         found = times[player.entry.name]
         player.figures["q/s, 8 clients"] = statistics.median(rates[player.entry.name])
@@ -162,6 +172,9 @@ def _ask_service(player: Player, plan: Plan, questions: Sequence[str]) -> None:
         again += player.call("times", method="POST", path="/v1/query", bodies=same)
     fresh = [{"question": f"{question} ({number})"} for number, question in enumerate(questions[: plan.repeats])]
     answers = player.call("times", method="POST", path="/v1/query", bodies=fresh)
+    explained = [{"query": body["question"], "explain": True} for body in fresh]
+    explanations = player.call("times", method="POST", path="/v1/retrieve", bodies=explained)
+    player.figures["explained p50 ms"] = statistics.median(explanations)
     player.figures["/livez ms"] = statistics.median(alive)
     player.figures["same question again ms"] = statistics.median(again)
     player.figures["answer p50 ms"] = statistics.median(answers)
