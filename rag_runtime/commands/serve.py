@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import ssl
@@ -74,12 +75,20 @@ async def _serve(settings: Settings) -> None:
     server.runtime.on_fatal = server.end
     with _listen(settings) as listener:
         log.info("listening", host=settings.host, port=listener.getsockname()[1], tls=config.ssl is not None)
-        renewal = asyncio.create_task(_renew_tls(settings, config.ssl))
+        asides = [asyncio.create_task(_renew_tls(settings, config.ssl)), asyncio.create_task(_freeze(server.runtime))]
         await server.serve(sockets=[listener])
-        renewal.cancel()
-        await asyncio.gather(renewal, return_exceptions=True)
+        for aside in asides:
+            aside.cancel()
+        await asyncio.gather(*asides, return_exceptions=True)
     if server.fatal is not None:
         raise server.fatal
+
+
+async def _freeze(runtime: Runtime) -> None:
+    """Spare the garbage collector what stays for good: looking through it again and again holds up requests."""
+    await runtime.started.wait()
+    gc.collect()
+    gc.freeze()
 
 
 def _listen(settings: Settings) -> socket.socket:

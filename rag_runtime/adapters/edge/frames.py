@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+import copyreg
 import pickle
 import struct
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any, NamedTuple
 
+from rag_runtime import domain
 from rag_runtime.errors import RagError
+from rag_runtime.ports import Search
 
 _LENGTH = struct.Struct("!I")
+
+
+def _pickle_by_fields(kind: type) -> None:
+    """As a call with its fields: a third of the time that a frozen dataclass with slots takes by its own way."""
+    # All of them have two fields or more, so that this is a tuple.
+    values = attrgetter(*(field.name for field in fields(kind)))
+    copyreg.pickle(kind, lambda it: (kind, values(it)))
+
+
+# What the most of is sent: a search and its hits, and chunks that are stored.
+for _kind in (
+    Search,
+    domain.Vectors,
+    domain.SparseVector,
+    domain.Hit,
+    domain.StageRank,
+    domain.Chunk,
+    domain.Mark,
+    domain.EmbeddedChunk,
+):
+    _pickle_by_fields(_kind)
 
 
 class Request(NamedTuple):
