@@ -17,7 +17,7 @@ HEAD = f"""\
 
 `{names.PIPELINE.api_version}`, short name `rp`, category `ragops`. Every field has a default: `spec: {{}}` works.
 What is not allowed is refused by the API server with the field, the value and the remedy. `kubectl explain` says the
-same.
+same. [`examples/full.yaml`](../examples/full.yaml) has every field in it, but those that exclude others.
 
 ```sh
 kubectl apply -f examples/quickstart.yaml

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from rag_operator import crd, kube, settings
+from rag_operator.desired import network
+from tests import builders
 from tests.cluster import binaries, versions
 
 CHART = Path(__file__).resolve().parents[2] / "charts/ragops"
@@ -138,6 +140,16 @@ def test_waiting_for_the_release_waits_for_an_operator(render: Any, replicas: in
     """Helm counts a Deployment as ready when all but maxUnavailable of its pods are."""
     strategy = of_kind(render(f"replicaCount={replicas}"), "Deployment")[0]["spec"]["strategy"]
     assert strategy.get("rollingUpdate", {}).get("maxUnavailable", 0) == spare < replicas
+
+
+def test_the_operators_pods_are_those_that_a_pipelines_network_policy_lets_in(render: Any) -> None:
+    labels = of_kind(render(), "Deployment")[0]["spec"]["template"]["metadata"]["labels"]
+    app = builders.app(access={"allowedFrom": [{"namespace": "shop"}]})
+    policy = next(network.build_policies(app))
+    wanted = [
+        peer["podSelector"]["matchLabels"] for peer in policy["spec"]["ingress"][0]["from"] if "podSelector" in peer
+    ]
+    assert [match for match in wanted if match.items() <= labels.items()]
 
 
 def test_the_user_is_left_to_the_image_or_the_platform(render: Any) -> None:

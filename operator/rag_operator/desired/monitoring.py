@@ -28,7 +28,8 @@ def build_monitoring(app: RagPipeline, served: frozenset[names.Kind]) -> Iterato
 
 
 def _service_monitor(app: RagPipeline) -> Body:
-    endpoint: Body = {"port": "http", "path": "/metrics", "interval": INTERVAL}
+    # The runtime's metrics have an `endpoint` of their own, the route, which a scrape would else rename.
+    endpoint: Body = {"port": "http", "path": "/metrics", "interval": INTERVAL, "honorLabels": True}
     if app.spec.access.tls:
         # The certificate is made out to whatever name its owner chose, and metrics are no secret.
         endpoint |= {"scheme": "https", "tlsConfig": {"insecureSkipVerify": True}}

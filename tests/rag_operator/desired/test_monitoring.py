@@ -46,6 +46,7 @@ def test_the_runtimes_service_is_scraped_by_what_it_speaks() -> None:
     spec = built()["ServiceMonitor"]["spec"]
     assert spec["selector"]["matchLabels"] == names.selector("handbook", "runtime")
     assert "scheme" not in spec["endpoints"][0]
+    assert spec["endpoints"][0]["honorLabels"] is True
     secure = built(access={"tls": {"secretRef": {"name": "c"}}})["ServiceMonitor"]["spec"]
     assert secure["endpoints"][0]["scheme"] == "https"
 
