@@ -50,7 +50,10 @@ async def run(chosen: Settings) -> None:
     seen = Health(longest_run_seconds=queue.longest_run_seconds, deadline_seconds=chosen.deadline_seconds)
     seen.refresh = queue.measure
     lease = Ref(names.LEASE, chosen.lease_namespace, chosen.lease_name)
-    async with health.serve(seen, port=chosen.health_port), kube.connect(login.connection) as api:
+    async with (
+        health.serve(seen, port=chosen.health_port),
+        kube.connect(login.connection, identity=chosen.pod_name) as api,
+    ):
         elector = Elector(api, lease, chosen.pod_name, monotonic=time.monotonic)
         seen.ready = True
         if await _is_done(elector.acquire()):

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import kopf
 
-from rag_operator import metrics, names
+from rag_operator import __version__, metrics, names
 from rag_operator.errors import ApiError, Conflict, Forbidden, Rejected, Unreachable
 from rag_operator.names import Kind, Ref
 
@@ -197,12 +197,17 @@ class _Retryable(Exception):
 
 
 @asynccontextmanager
-async def connect(login: Callable[[], kopf.ConnectionInfo], *, timeout_seconds: float = 10.0) -> AsyncIterator[Client]:
-    """A client for the block."""
+async def connect(
+    login: Callable[[], kopf.ConnectionInfo], *, identity: str = "", timeout_seconds: float = 10.0
+) -> AsyncIterator[Client]:
+    """A client for the block. `identity` tells one replica from another in the API server's audit log."""
+    agent = f"rag-operator/{__version__}" + (f" ({identity})" if identity else "")
     info = login()
     timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=5)
     connector = aiohttp.TCPConnector(limit=20, ssl=info.as_ssl_context())
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, proxy=info.proxy_url) as session:
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, proxy=info.proxy_url, headers={"User-Agent": agent}
+    ) as session:
         yield Client(session, login, info.server)
 
 

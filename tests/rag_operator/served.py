@@ -87,6 +87,11 @@ class Served:
         selector = f"app.kubernetes.io/instance={pipeline},app.kubernetes.io/managed-by=rag-operator"
         return list(json.loads(self.kubectl("get", kinds, "-l", selector, "-o", "json"))["items"])
 
+    def everything(self, kinds: str) -> list[Body]:
+        """That operators made, or that is theirs to serve."""
+        selector = [] if kinds == "ragpipelines" else ["-l", "app.kubernetes.io/managed-by=rag-operator"]
+        return list(json.loads(self.kubectl("get", kinds, *selector, "-o", "json"))["items"])
+
     def children(self, pipeline: str) -> dict[str, Body]:
         return {f"{child['kind']} {child['metadata']['name']}": child for child in self.owned(KINDS, pipeline)}
 
