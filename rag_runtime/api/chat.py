@@ -30,7 +30,7 @@ MAX_MESSAGES = 1000
 # A token is about three quarters of a word: https://platform.openai.com/tokenizer
 WORDS_PER_TOKEN = 0.75
 STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "With stream: chunks"}
+    200: {"content": {"text/event-stream": {"schema": sse.EVENT_SCHEMA}}, "description": "With stream: chunks"}
 }
 
 

@@ -33,7 +33,7 @@ WAIT_SECONDS = 600.0
 COUNT_SECONDS = 5.0
 
 STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "With stream: typed events"}
+    200: {"content": {"text/event-stream": {"schema": sse.EVENT_SCHEMA}}, "description": "With stream: typed events"}
 }
 DOCUMENTS_BODY = {
     "requestBody": {

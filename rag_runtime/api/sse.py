@@ -23,6 +23,13 @@ HEARTBEAT = b": still here\n\n"
 # The second is nginx's own: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
+# One event, as OpenAPI describes it: https://spec.openapis.org/oas/v3.2.0.html#server-sent-event-streams
+EVENT_SCHEMA = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {"event": {"type": "string"}, "data": {"type": "string", "contentMediaType": "application/json"}},
+}
+
 Render = Callable[[AnswerEvent], Iterable[bytes]]
 Fail = Callable[[Mapping[str, object]], Iterable[bytes]]
 
