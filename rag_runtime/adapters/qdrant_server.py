@@ -17,6 +17,7 @@ from rag_runtime.adapters.server import schema
 from rag_runtime.adapters.server.connection import Address, Connection, Patience
 from rag_runtime.adapters.server.faults import CLIENT_ERRORS, is_conflict, require_completed
 from rag_runtime.adapters.server.records import Records
+from rag_runtime.adapters.server.whole import search_whole
 from rag_runtime.adapters.tuning import Tuning
 from rag_runtime.domain import Document, DocumentId, EmbeddedChunk, Feedback, Hit, Job
 from rag_runtime.errors import IndexMismatch, StoreRejected, StoreUnavailable
@@ -98,7 +99,19 @@ class QdrantServer:
         return await self._count(version)
 
     async def search(self, search: Search) -> list[Hit]:
-        requests = schema.search_requests(search)
+        return await search_whole(lambda without: self._look(search, without), self._newest)
+
+    async def _newest(self, document_id: DocumentId) -> tuple[str | None, bool]:
+        version = await self._records.kept_version(document_id)
+        if version is None:
+            return None, False
+        hidden = schema.of_document(
+            document_id, schema.field_is("content_hash", version), schema.field_is("live", False)
+        )
+        return version, await self._count(hidden) == 0
+
+    async def _look(self, search: Search, without: Sequence[models.Filter]) -> list[Hit]:
+        requests = schema.search_requests(search, without)
         answers = await self._connection.read(
             "search", lambda: self._client.query_batch_points(self._index, list(requests.values()))
         )

@@ -95,9 +95,9 @@ def to_point(embedded: EmbeddedChunk) -> models.PointStruct:
     return models.PointStruct(id=embedded.chunk.id, vector=vector, payload=body)
 
 
-def search_requests(search: Search) -> dict[str, models.QueryRequest]:
+def search_requests(search: Search, without: Sequence[models.Filter] = ()) -> dict[str, models.QueryRequest]:
     """The stages by name: the fused one always, the others where they rank or explain."""
-    sides, where = _sides(search), _where(search)
+    sides, where = _sides(search), _where(search, without)
     wanted = models.PayloadSelectorExclude(exclude=payload.UNREAD)
     prefetches = [
         models.Prefetch(query=query, using=name, filter=where, limit=search.candidates) for name, query in sides.items()
@@ -184,10 +184,9 @@ def _int8(tuning: Tuning) -> models.ScalarQuantization | None:
     )
 
 
-def _where(search: Search) -> models.Filter:
-    if search.filter is None:
-        return PUBLISHED
-    return models.Filter(must=[field_is("live", True), _condition(facts.question(search.filter))])
+def _where(search: Search, without: Sequence[models.Filter]) -> models.Filter:
+    asked = [] if search.filter is None else [_condition(facts.question(search.filter))]
+    return models.Filter(must=[field_is("live", True), *asked], must_not=list(without) or None)
 
 
 def _condition(asked: facts.Question) -> models.Condition:
