@@ -16,11 +16,12 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from rag_runtime import __version__
-from rag_runtime.adapters import tuning
+from rag_runtime.adapters import tracing, tuning
 from rag_runtime.adapters.extractive import ExtractiveGenerator
 from rag_runtime.adapters.fastembed import BM25
 from rag_runtime.adapters.indexes import index_name
 from rag_runtime.adapters.measured import MeasuredEmbedder, MeasuredGenerator, MeasuredStore, Observe
+from rag_runtime.adapters.tracing import Traced, Tracing
 from rag_runtime.answer import Answerer
 from rag_runtime.api import agents, chat, debug, errors, feedback, health, memory, openapi, pages, routes
 from rag_runtime.api.gate import Gate, RequestContext
@@ -60,6 +61,9 @@ def create_app(
 ) -> FastAPI:
     """Nothing is opened before the lifespan begins. Raises SettingInvalid for keys that cannot be read."""
     metrics = Metrics()
+    traces = tracing.start(settings.otel_exporter_otlp_endpoint)
+    if traces is not None:
+        metrics.on_stage = traces.stage
     runtime = Runtime(
         lambda: build_service(settings, metrics, ports or Ports()),
         preload=settings.preload_models,
@@ -76,8 +80,8 @@ def create_app(
         description="Documents in, cited answers out. Keys go into `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(runtime, monitor, tools),
-        middleware=_middleware(settings, metrics),
+        lifespan=_lifespan(runtime, monitor, tools, traces),
+        middleware=_middleware(settings, metrics, traces),
     )
     app.state.runtime = runtime
     app.state.settings = settings
@@ -96,7 +100,7 @@ def create_app(
 
 
 def _lifespan(
-    runtime: Runtime, monitor: health.Monitor, tools: agents.Agents
+    runtime: Runtime, monitor: health.Monitor, tools: agents.Agents, traces: Tracing | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -106,13 +110,17 @@ def _lifespan(
         await tools.stop()
         await monitor.stop()
         await runtime.stop()
+        if traces is not None:
+            await asyncio.to_thread(traces.stop)
 
     return lifespan
 
 
-def _middleware(settings: Settings, metrics: Metrics) -> list[Middleware]:
+def _middleware(settings: Settings, metrics: Metrics, traces: Tracing | None) -> list[Middleware]:
     """Outermost first: what is refused further in still has an id, a log line and its CORS headers."""
     stack = [Middleware(RequestContext, metrics=metrics)]
+    if traces is not None:
+        stack.append(Middleware(Traced, tracing=traces))
     if settings.cors_origins:
         stack.append(
             Middleware(

@@ -169,6 +169,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     metrics_enabled: bool = True
+    otel_exporter_otlp_endpoint: Url | None = None
     playground_enabled: bool = True
     mcp_enabled: bool = True
     health_check_interval: Seconds = 30.0

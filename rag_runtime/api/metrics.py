@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -34,6 +34,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        # Whoever else wants to know of every stage: traces.
+        self.on_stage: Callable[[str, float], None] = lambda *_: None
         self._requests = self._counter("rag_requests", "Requests answered", "method", "endpoint", "status")
         self._seconds = self._histogram(
             "rag_request_duration_seconds", "Seconds until a response ended", SECONDS, "method", "endpoint"
@@ -62,6 +64,7 @@ class Metrics:
 
     def stage(self, stage: str, seconds: float) -> None:
         self._stages.labels(stage).observe(seconds)
+        self.on_stage(stage, seconds)
 
     def document(self, result: FileResult) -> None:
         self._documents.labels(result.status).inc()
