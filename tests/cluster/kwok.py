@@ -43,6 +43,8 @@ def kwok(program: Path, api: ApiServer, port: int) -> Words:
         f"--config={api.folder}/kwok.yaml",
         f"--server-address=127.0.0.1:{port}",
         "--manage-all-nodes=true",
+        # Without leases the nodes would count as lost after a minute, and their pods as unready.
+        "--node-lease-duration-seconds=40",
         f"--cidr={POD_ADDRESSES}",
     ]
 
