@@ -96,7 +96,8 @@ def parse(arguments: list[str] | None = None) -> tuple[Options, Path]:
     parser.add_argument("--quick", action="store_true", help="for a look at whether it works, not at figures")
     parser.add_argument("--output", type=Path, default=REPOSITORY / OUTPUT, help="the folder of the table")
     chosen = parser.parse_args(arguments)
-    given = {"pipelines": chosen.pipelines, **(QUICK if chosen.quick else {})}
+    given = {"pipelines": chosen.pipelines, "rated": min(chosen.pipelines, Options.rated)}
+    given |= QUICK if chosen.quick else {}
     if chosen.idle_seconds is not None:
         given["idle_seconds"] = chosen.idle_seconds
     return Options(**given), chosen.output

@@ -5,6 +5,7 @@ Nothing is sent for an object that is as we last left it, and an object that is 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
@@ -44,7 +45,9 @@ class Applier:
 
     async def apply(self, app: RagPipeline, inputs: Inputs, plan: Plan) -> Problem | None:
         """The first problem; what does not depend on it is applied all the same. Nothing at all on a name conflict."""
-        found = {names.ref_of(body): await self._read(names.ref_of(body)) for body in plan.children}
+        refs = [names.ref_of(body) for body in plan.children]
+        # Side by side: a new pipeline has a dozen, each of which is looked for on the server.
+        found = dict(zip(refs, await asyncio.gather(*map(self._read, refs)), strict=True))
         secrets = [to_seen(body) for body in inputs.own.values() if body]
         if conflict := _name_conflict(app, [*(seen for seen in found.values() if seen), *secrets]):
             return conflict

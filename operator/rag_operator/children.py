@@ -55,15 +55,17 @@ class Children:
             self._put(seen)
         return seen
 
-    def replace(self, kind: Kind, namespace: str | None, listed: Iterable[Seen]) -> None:
-        """A whole listing: what is not in it is gone, though no watch said so."""
+    def replace(self, kind: Kind, namespace: str | None, listed: Iterable[Seen]) -> set[Key]:
+        """A whole listing: what is not in it is gone, though no watch said so. Whose objects are not as they were."""
         found = {seen.ref: seen for seen in listed}
-        stale = [ref for ref in self._seen if ref.kind == kind and namespace in (None, ref.namespace)]
-        for ref in stale:
-            if ref not in found:
-                self._forget(ref)
-        for seen in found.values():
+        known = [seen for ref, seen in self._seen.items() if ref.kind == kind and namespace in (None, ref.namespace)]
+        gone = [seen for seen in known if seen.ref not in found]
+        news = [seen for seen in found.values() if seen != self._seen.get(seen.ref)]
+        for seen in gone:
+            self._forget(seen.ref)
+        for seen in news:
             self._put(seen)
+        return {Key(seen.ref.namespace, owner) for seen in (*gone, *news) if (owner := _owner(seen))}
 
     def _put(self, seen: Seen) -> None:
         self._forget(seen.ref)
@@ -79,6 +81,10 @@ class Children:
         self._of[key].discard(ref)
         if not self._of[key]:
             del self._of[key]
+
+
+def _owner(seen: Seen) -> str | None:
+    return seen.controller or seen.labelled_instance
 
 
 def to_seen(body: Body) -> Seen:

@@ -25,7 +25,7 @@ REFUSED_TYPES = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io
 
 async def read_inputs(api: Client, app: RagPipeline, now: datetime, *, overlap_seconds: float) -> Inputs:
     own = {
-        ref: await api.get(ref)
+        ref: _without_history(await api.get(ref))
         for ref in (
             Ref(names.SECRET, app.namespace, names.keys(app.name)),
             Ref(names.SECRET, app.namespace, names.client(app.name)),
@@ -56,6 +56,13 @@ async def read_inputs(api: Client, app: RagPipeline, now: datetime, *, overlap_s
     return Inputs(keys=keys, own=own, secrets=fingerprints, problem=problem, served=served)
 
 
+def _without_history(body: dict[str, Any] | None) -> dict[str, Any] | None:
+    """An object without what is most of it, for these are kept: who set which field, and when."""
+    if body is None:
+        return None
+    return {**body, "metadata": {name: value for name, value in body["metadata"].items() if name != "managedFields"}}
+
+
 async def read_child(api: Client, children: Children, ref: Ref) -> Seen | None:
     """From the map; an object that no watch has brought, such as one without our labels, is asked for."""
     if seen := children.get(ref):
@@ -76,13 +83,13 @@ def read_children(children: Children, app: RagPipeline) -> Observed:
     )
 
 
-async def refresh(api: Client, children: Children, kind: Kind, namespace: str | None) -> None:
-    """List a kind anew, for what the watches may have missed; of a kind that the cluster lacks there is nothing."""
+async def refresh(api: Client, children: Children, kind: Kind, namespace: str | None) -> set[Key]:
+    """List a kind anew, for what the watches may have missed, and say whose objects changed. Of a kind that the
+    cluster lacks there is nothing."""
     if kind in names.OPTIONAL and not await api.serves(kind):
-        children.replace(kind, namespace, ())
-        return
+        return children.replace(kind, namespace, ())
     listed = [to_seen(body) async for body in api.list(kind, namespace, selector=names.MANAGED_SELECTOR)]
-    children.replace(kind, namespace, listed)
+    return children.replace(kind, namespace, listed)
 
 
 async def _read_value(api: Client, namespace: str, path: str, reference: SecretKeyRef) -> str | Problem:

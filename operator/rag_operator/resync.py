@@ -69,7 +69,9 @@ class Resync:
 
     async def _list(self, namespace: str | None, *, period_seconds: float) -> None:
         for kind in (*names.WATCHED, *names.OPTIONAL):
-            await observe.refresh(self._api, self._children, kind, namespace)
+            # At once: a watch that brings the same a moment later finds nothing new in it.
+            for key in await observe.refresh(self._api, self._children, kind, namespace):
+                self._queue.add(key)
         async for body in self._api.list(names.PIPELINE, namespace):
             key = names.key_of(body)
             self._reconciler.look_again(key)

@@ -96,6 +96,8 @@ def build_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.chunk_size = 500
+    # Each object that was heard of has a task of kopf's for so long: after a listing, that is all of them at once.
+    settings.queueing.idle_timeout = 0.5
     settings.queueing.error_delays = (1, 2, 5, 10, 15, 30)
     settings.process.ultimate_exiting_timeout = 25
     for kind in names.WATCHED:

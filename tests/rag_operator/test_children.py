@@ -50,6 +50,15 @@ def test_an_event_that_tells_nothing_new_calls_for_no_visit() -> None:
     assert children.note({**scaler, "metadata": {**scaler["metadata"], "managedFields": [entry(a={})]}}) == KEY
 
 
+def test_an_event_without_news_calls_for_no_visit() -> None:
+    """Such as our own write coming back, or another's entry in a label that is not ours."""
+    children = Children()
+    children.note_answer(obj(), None)
+    assert children.note(obj()) is None
+    assert children.note(obj(metadata={"managedFields": [entry(), entry("another")]})) is None
+    assert children.note(obj(metadata={"managedFields": [entry("another")]})) == KEY
+
+
 def test_a_child_with_another_pipelines_label_is_still_its_owners() -> None:
     """Whoever edits the label must be found out in seconds, by a visit to the owner."""
     stolen = obj(metadata={"labels": names.labels("stolen", "runtime")})
@@ -60,9 +69,10 @@ def test_a_listing_takes_out_what_no_watch_said_was_gone() -> None:
     children = Children()
     children.note(obj(name="gone"))
     children.note(obj("Service", name="handbook"))
-    children.replace(names.CONFIG_MAP, "team", [to_seen(obj())])
+    assert children.replace(names.CONFIG_MAP, "team", [to_seen(obj())]) == {KEY}
     assert {seen.ref.name for seen in children.of(KEY)} == {"handbook"}
     assert len(children.of(KEY)) == 2
+    assert children.replace(names.CONFIG_MAP, "team", [to_seen(obj())]) == set()
 
 
 def test_a_listing_of_one_namespace_leaves_the_others_alone() -> None:
