@@ -63,7 +63,8 @@ class Running:
 async def operator(bench: Bench, *, resync_seconds: float = NEVER) -> AsyncIterator[Running]:
     """Ready for work when the block begins."""
     port = free_ports(1)[0]
-    settings = {"RESYNC_SECONDS": str(resync_seconds), "HEALTH_PORT": str(port)}
+    # Played pods answer nobody, so that no question is put to them.
+    settings = {"RESYNC_SECONDS": str(resync_seconds), "HEALTH_PORT": str(port), "PROBE_SECONDS": "0"}
     began = time.monotonic()
     with bench.served.operator(f"operator-{port}", **settings) as process:
         running = Running(process, port, began)
