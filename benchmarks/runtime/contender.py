@@ -6,6 +6,7 @@ Nothing but the standard library is imported here, as the frameworks run in an e
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import threading
@@ -86,7 +87,7 @@ def _ask(contender: Contender, questions: Sequence[str], clients: int = 1) -> di
             times.append((time.perf_counter() - began) * 1000)
             assert hits > 0, question
 
-    began = time.perf_counter()
+    spent, began = _cpu_seconds(contender), time.perf_counter()
     if clients == 1:
         client()
     else:
@@ -96,11 +97,25 @@ def _ask(contender: Contender, questions: Sequence[str], clients: int = 1) -> di
         for thread in threads:
             thread.join()
     assert len(times) == len(questions), "a client failed"
-    return {"milliseconds": times, "seconds": time.perf_counter() - began}
+    seconds = time.perf_counter() - began
+    return {"milliseconds": times, "seconds": seconds, "cpu_seconds": _cpu_seconds(contender) - spent}
+
+
+def _pids(contender: Contender) -> Sequence[int | str]:
+    return contender.others() or ["self"]
+
+
+def _cpu_seconds(contender: Contender) -> float:
+    """Of all threads that there are still."""
+    nanoseconds = 0
+    for thread in (path for pid in _pids(contender) for path in Path(f"/proc/{pid}/task").iterdir()):
+        with contextlib.suppress(FileNotFoundError):
+            nanoseconds += int((thread / "schedstat").read_text(encoding="ascii").split()[0])
+    return nanoseconds / 1e9
 
 
 def _memory(contender: Contender) -> dict[str, Any]:
-    pids = contender.others() or ["self"]
+    pids = _pids(contender)
     return {"peak_mb": sum(_status(pid, "VmHWM") for pid in pids), "mb": sum(_status(pid, "VmRSS") for pid in pids)}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.runtime.turns import Entry, Figures
 
-COLUMNS = ("start s", "ingest docs/s", "p50 ms", "p95 ms", "q/s, 8 clients", "p95/p50, 8 clients", "peak MB")
+COLUMNS = ("start s", "ingest docs/s", "p50 ms", "p95 ms", "CPU ms", "q/s, 8 clients", "p95/p50, 8 clients", "peak MB")
 SERVICE = ("/livez ms", "same question again ms", "explained p50 ms", "answer p50 ms", "start again s", "MB after that")
 
 

@@ -132,14 +132,18 @@ def _turned(questions: Sequence[str]) -> list[str]:
 
 def _ask_alone(players: Sequence[Player], plan: Plan) -> None:
     times: dict[str, list[float]] = {player.entry.name: [] for player in players}
+    spent = {player.entry.name: 0.0 for player in players}
     for player in players:
         player.ask(plan.questions)
     for _ in range(plan.turns):
         for player in players:
-            times[player.entry.name] += player.ask(plan.questions)["milliseconds"]
+            done = player.ask(plan.questions)
+            times[player.entry.name] += done["milliseconds"]
+            spent[player.entry.name] += done["cpu_seconds"]
     for player in players:
         found = times[player.entry.name]
         player.figures["p50 ms"], player.figures["p95 ms"] = statistics.median(found), percentile(found, 0.95)
+        player.figures["CPU ms"] = spent[player.entry.name] * 1000 / len(found)
 
 
 def _ask_together(players: Sequence[Player], plan: Plan) -> None:

@@ -29,7 +29,7 @@ def test_a_table_shows_the_median_the_spread_and_what_was_missed() -> None:
     entries = [Entry(name, "a store", []) for name in ("ragops", "floor")]
     runs = [{"ragops": {**FIGURES, "p50 ms": p50}, "floor": FIGURES} for p50 in (2.0, 3.0, 2.2)]
     shown = table.render(entries, runs, table.SAME_MODEL)
-    assert "| ragops | a store | 2.00 (2.00-2.00) | 2.00 (2.00-2.00) | 2.20 (2.00-3.00) |" in shown
+    assert "| ragops | a store | 2.00 (2.00-2.00) | 2.00 (2.00-2.00) | 2.20 (2.00-3.00) | 2.00 (2.00-2.00) |" in shown
     assert "p50 of one client, of the floor's: 1.10 (at most 1.3: kept)" in shown
     assert "p95 with 8 clients, of its p50: 2.00 (at most 2: kept)" in shown
     assert "ingest, of the floor's: 1.00 (at least 0.95: kept)" in shown
