@@ -28,7 +28,8 @@ from rag_runtime.ports import IndexSpec
 # With more than this to write twice, a later start costs less. It is held in memory, too.
 MOST_NOTED_CHUNKS = 5_000
 _PREFIX, _ASIDE = "rebuilt-", "shard.replaced"
-_NICENESS = 10
+# Below the queries, and above standing still where they use every processor.
+_NICENESS = 5
 
 
 class Rebuild:
