@@ -41,6 +41,8 @@ MADE = {
     "StatefulSet {}-qdrant",
     "Deployment {}",
 }
+# For an operator that serves all namespaces.
+EVERYWHERE = "*"
 Body = dict[str, Any]
 
 
@@ -183,6 +185,7 @@ class Operator:
         }
         namespace = self.served.namespace
         flags = [f"--namespace={each}" for each in (*self.also, namespace)]
+        flags = ["--all-namespaces"] if EVERYWHERE in self.also else flags
         flags += [f"--lease-namespace={namespace}", f"--health-port={self.environ.get('HEALTH_PORT', 0)}"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
