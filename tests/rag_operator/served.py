@@ -46,7 +46,7 @@ EVERYWHERE = "*"
 Body = dict[str, Any]
 
 
-def wait_until(is_so: Callable[[], Any], *, seconds: float = 30, what: str = "it") -> Any:
+def wait_until(is_so: Callable[[], Any], *, seconds: float = 60, what: str = "it") -> Any:
     """The first true value."""
     ends_at = time.monotonic() + seconds
     while not (found := is_so()):
@@ -113,7 +113,7 @@ class Served:
         conditions = body.get("status", {}).get("conditions", [])
         return next((str(each["message"]) for each in conditions if each["type"] == type_), "")
 
-    def wait_for(self, pipeline: str, type_: str, status: str, reason: str, *, seconds: float = 30) -> None:
+    def wait_for(self, pipeline: str, type_: str, status: str, reason: str, *, seconds: float = 60) -> None:
         def is_so() -> bool:
             return self.condition(pipeline, type_) == (status, reason)
 

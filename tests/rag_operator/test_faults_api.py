@@ -132,7 +132,7 @@ def test_deaf_watches_are_made_up_for_by_the_resync(served: Served, proxy: Fault
     served.pipeline("unheard")
     wait_whole(served, operator, "unheard")
     served.kubectl("delete", "service", "unheard")
-    wait_until(lambda: served.get("service", "unheard"), seconds=20)
+    wait_until(lambda: served.get("service", "unheard"))
 
 
 def test_a_server_that_was_away_finds_the_operator_at_work_again(

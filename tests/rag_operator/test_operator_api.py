@@ -116,7 +116,7 @@ def test_a_hand_edited_child_is_put_right(
             found = found.get(part)
         return bool(found == value)
 
-    wait_until(is_right, seconds=10, what=f"{kind} {path}")
+    wait_until(is_right, what=f"{kind} {path}")
 
 
 def test_what_others_add_to_a_child_is_theirs(served: Served, handbook: str) -> None:
@@ -132,7 +132,7 @@ def test_a_deleted_child_comes_back(served: Served, handbook: str, kind: str, na
     before = served.get(kind, name.format(handbook))
     assert before
     served.kubectl("delete", kind, name.format(handbook))
-    after = wait_until(lambda: served.get(kind, name.format(handbook)), seconds=10)
+    after = wait_until(lambda: served.get(kind, name.format(handbook)))
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
 
 
@@ -140,7 +140,7 @@ def test_a_lost_binding_is_made_anew_with_the_same_key(served: Served, handbook:
     """No watch sees Secrets: the resync does."""
     key = served.key(handbook, "client")
     served.kubectl("delete", "secret", f"{handbook}-client")
-    wait_until(lambda: served.get("secret", f"{handbook}-client"), seconds=15)
+    wait_until(lambda: served.get("secret", f"{handbook}-client"))
     assert served.key(handbook, "client") == key
 
 
@@ -153,7 +153,7 @@ def test_what_is_no_longer_wanted_is_removed_and_what_is_not_ours_stays(served: 
     stray = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**meta, "name": f"{handbook}-old"}}
     theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**meta, "name": "theirs", "ownerReferences": []}}
     served.apply(theirs, stray)
-    wait_until(lambda: served.get("configmap", f"{handbook}-old") is None, seconds=10)
+    wait_until(lambda: served.get("configmap", f"{handbook}-old") is None)
     assert served.get("configmap", "theirs")
 
 
@@ -224,7 +224,7 @@ def test_transitions_are_events(served: Served, handbook: str) -> None:
             served.kubectl("get", "events.events.k8s.io", f"--field-selector={selector}", "-o", jsonpath).split()
         )
 
-    wait_until(lambda: reasons() >= {"Created", "Updated", "ImagePullFailed", "Forbidden"}, seconds=10)
+    wait_until(lambda: reasons() >= {"Created", "Updated", "ImagePullFailed", "Forbidden"})
 
 
 def test_deleting_it_takes_all_but_the_volume(served: Served, operator: Operator) -> None:

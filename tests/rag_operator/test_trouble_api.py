@@ -45,7 +45,7 @@ def test_a_changed_secret_replaces_the_pods(served: Served) -> None:
 
     before = config_hash()
     served.apply(secret(served, "gemini", **{"api-key": "second"}))
-    wait_until(lambda: config_hash() != before, seconds=15)
+    wait_until(lambda: config_hash() != before)
 
 
 def test_a_token_of_a_service_account_is_not_taken_for_a_key(served: Served) -> None:
