@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from rag_runtime.domain import Chunk, Citation, Hit, PlaceKind
@@ -16,8 +17,10 @@ WORD = re.compile(r"[^\W_]+")
 # The end of a sentence: a stop after a word of three letters or more ("z. B." goes on), or a blank line; and a line
 # that is followed by a numbered heading ("Definition 5") or by an item of a list.
 SENTENCE_END = re.compile(
+    # Only these begin an end: without that, each letter would be tried in four ways.
+    r"(?=[.!?…。\uff01\uff1f\n])(?:"
     r"(?:(?<=\w{3})|(?<=[)\]}\"'»”]))[.!?…]+[)\]\"'»”]*(?=\s+\S)|[。\uff01\uff1f]|\n\s*\n"
-    r"|\n(?=\s*(?:[^\W\d_]{3,} \d+(?:\.\d+)*\b|[a-z0-9]{1,2}\)|[-*•\u2013]\s))"
+    r"|\n(?=\s*(?:[^\W\d_]{3,} \d+(?:\.\d+)*\b|[a-z0-9]{1,2}\)|[-*•\u2013]\s)))"
 )
 MAX_SPAN_CHARACTERS = 700
 # They make a question, and say nothing of what it is about. Of other languages, shortness alone is held against a word.
@@ -38,6 +41,8 @@ QUESTION_SHARE = 0.5
 STEM_LETTERS = 5
 STEM_SHARE = 0.6
 STEM_CREDIT = 0.8
+# Whose words are remembered: each takes some 10 kB.
+KEPT_CHUNKS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +65,18 @@ def words(text: str) -> list[str]:
 
 def spans(chunk: Chunk) -> list[tuple[int, int]]:
     """The quotable pieces of a chunk: its rows in a table, else its sentences."""
-    if chunk.place_kind is PlaceKind.ROW and chunk.marks:
-        cuts = [*(mark.offset for mark in chunk.marks), len(chunk.text)]
-    else:
-        cuts = [0, *(match.end() for match in SENTENCE_END.finditer(chunk.text)), len(chunk.text)]
-    return [span for begin, end in pairwise(cuts) if (span := _trimmed(chunk.text, begin, end))]
+    return _spans(*_cutting(chunk))
+
+
+def _cutting(chunk: Chunk) -> tuple[str, tuple[int, ...]]:
+    """All that its spans depend on: the text, and where the rows of a table begin."""
+    rows = chunk.marks if chunk.place_kind is PlaceKind.ROW else ()
+    return chunk.text, tuple([mark.offset for mark in rows])
+
+
+def _spans(text: str, rows: Sequence[int]) -> list[tuple[int, int]]:
+    begins = rows or (0, *(match.end() for match in SENTENCE_END.finditer(text)))
+    return [span for begin, end in pairwise((*begins, len(text))) if (span := _trimmed(text, begin, end))]
 
 
 def _trimmed(text: str, begin: int, end: int) -> tuple[int, int] | None:
@@ -76,18 +88,20 @@ def _trimmed(text: str, begin: int, end: int) -> tuple[int, int] | None:
 
 def ranked_quotes(question: str, hits: Sequence[Hit]) -> list[Quote]:
     """Every span of the hits, the one that answers best first."""
-    pieces = [_Piece(rank, hit, *span) for rank, hit in enumerate(hits) for span in spans(hit.chunk)]
+    pieces = [_Piece(rank, hit, span) for rank, hit in enumerate(hits) for span in _worded(*_cutting(hit.chunk))]
     asked = words(question)
     weights = _weights(asked, [piece.bag for piece in pieces])
     total = sum(weights.values())
     if not total:
         return []
     forms = _forms(weights, frozenset().union(*(piece.bag for piece in pieces)))
+    wanted = frozenset(weights).union(*forms.values())
     pairs = frozenset(pairwise(asked))
     merits = []
     for piece in pieces:
-        coverage = _covered(weights, forms, piece.bag) / total
-        merits.append((_merit(piece, coverage, pairs), piece, coverage))
+        # Most share no word with the question, and cost nothing more.
+        coverage = 0.0 if wanted.isdisjoint(piece.bag) else _covered(weights, forms, piece.bag) / total
+        merits.append((_merit(piece, coverage, pairs) if coverage else 0.0, piece, coverage))
     merits.sort(key=lambda judged: (-judged[0], judged[1].rank, judged[1].start))
     return [Quote(piece.hit, piece.start, piece.end, coverage) for _, piece, coverage in merits]
 
@@ -113,19 +127,37 @@ def to_citation(quote: Quote) -> Citation:
     )
 
 
+_Worded = tuple[int, int, list[str], frozenset[str]]
+
+
 class _Piece:
     """A span with its words. `rank` is its hit's, from 0."""
 
-    def __init__(self, rank: int, hit: Hit, start: int, end: int) -> None:
-        self.rank, self.hit, self.start, self.end = rank, hit, start, end
-        self.words = words(hit.chunk.text[start:end])
-        self.bag = frozenset(self.words)
+    __slots__ = ("bag", "end", "hit", "rank", "start", "words")
+
+    def __init__(self, rank: int, hit: Hit, worded: _Worded) -> None:
+        self.rank, self.hit = rank, hit
+        self.start, self.end, self.words, self.bag = worded
+
+
+@lru_cache(KEPT_CHUNKS)
+def _worded(text: str, rows: tuple[int, ...]) -> Sequence[_Worded]:
+    """A chunk's spans with their words. Popular chunks are found again and again."""
+    found = []
+    for start, end in _spans(text, rows):
+        its = words(text[start:end])
+        found.append((start, end, its, frozenset(its)))
+    return found
 
 
 def _weights(asked: Sequence[str], bags: Sequence[frozenset[str]]) -> dict[str, float]:
     """Rare words weigh more than common ones, as the candidates themselves show; short ones are mostly grammar."""
-    seen = Counter(word for bag in bags for word in bag)
-    return {word: math.log1p(len(bags) / (1 + max(1, seen[word]))) * _substance(word) for word in dict.fromkeys(asked)}
+    return {word: _rarity(word, bags) * _substance(word) for word in dict.fromkeys(asked)}
+
+
+def _rarity(word: str, bags: Sequence[frozenset[str]]) -> float:
+    seen = sum([word in bag for bag in bags])
+    return math.log1p(len(bags) / (1 + max(1, seen)))
 
 
 def _substance(word: str) -> float:
@@ -142,10 +174,11 @@ def _covered(weights: Mapping[str, float], forms: Mapping[str, frozenset[str]], 
 
 def _forms(asked: Iterable[str], vocabulary: frozenset[str]) -> dict[str, frozenset[str]]:
     """For each word that is asked for, the other forms of it that occur, where there are any."""
-    by_stem: defaultdict[str, list[str]] = defaultdict(list)
-    for other in vocabulary:
-        by_stem[other[:STEM_LETTERS]].append(other)
     long = [word for word in asked if len(word) >= STEM_LETTERS]
+    stems = {word[:STEM_LETTERS] for word in long}
+    by_stem: defaultdict[str, list[str]] = defaultdict(list)
+    for other in [other for other in vocabulary if other[:STEM_LETTERS] in stems]:
+        by_stem[other[:STEM_LETTERS]].append(other)
     near = {word: frozenset(o for o in by_stem.get(word[:STEM_LETTERS], ()) if _is_form(word, o)) for word in long}
     return {word: others for word, others in near.items() if others}
 

@@ -71,3 +71,12 @@ def test_a_question_as_long_as_allowed_holds_the_others_up_for_a_moment_only() -
     began = time.perf_counter()
     ranked_quotes(asked, found)
     assert time.perf_counter() - began < 0.5
+
+
+def test_a_chunk_that_was_quoted_before_is_quoted_the_same_under_another_place() -> None:
+    text = "The cook was Bo Ek. The director was Ada Lind."
+    first, second = (
+        ranked_quotes("Who directed it?", [hit])[0] for hit in (pages(text, first=1), pages(text, first=9))
+    )
+    assert (first.text, first.coverage) == (second.text, second.coverage)
+    assert (to_citation(first).page, to_citation(second).page) == (1, 9)
