@@ -280,7 +280,7 @@ class QdrantServer:
         async def call() -> None:
             require_completed(await self._client.create_payload_index(collection, name, field_schema=kind, wait=True))
 
-        await self._connection.read(f"index {name} of {collection}", call)
+        await self._connection.write(f"index {name} of {collection}", call)
 
     async def _index_ranges(self, chunks: Sequence[EmbeddedChunk]) -> None:
         """Numbers and dates get an index when the first of their kind comes."""
