@@ -34,6 +34,9 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 }
 
 
+MaxTokens = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
 class Part(schemas.Strict):
     type: Literal["text"]
     text: str
@@ -66,8 +69,8 @@ class ChatRequest(schemas.Strict):
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: MaxTokens | None = None
+    max_completion_tokens: MaxTokens | None = None
     top_k: schemas.TopK = 5
     style: Literal["concise", "detailed", "summary"] | None = None
     filter: filters.AskedFilter | None = None

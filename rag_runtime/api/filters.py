@@ -35,7 +35,10 @@ def _known(name: str) -> str:
 
 def _bound(value: int | float | str) -> float | datetime:
     if not isinstance(value, str):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError("is an integer too large to compare") from None
     moment = facts.moment(value)
     if moment is None:
         raise ValueError("must be a number or an ISO date, such as 2024-06-30 or 2024-06-30T12:00:00Z")

@@ -1,4 +1,7 @@
-"""uvicorn's HTTP protocols with limits on a request's head: uvicorn itself waits for it without end and bound."""
+"""uvicorn's HTTP protocols with limits on a request's head, and on how long a client may leave an answer unread.
+
+uvicorn itself waits without end and bound for both.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,21 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEADER_SECONDS = 15.0
 # Received, and come to nothing yet: a head, a chunk's extension, a trailer. The parser keeps and copies it all.
 MAX_UNFINISHED_BYTES = 64 * 1024
+# An answer waits in our memory while its client reads: it must take some of it in this time.
+UNREAD_SECONDS = 60.0
+SLOWEST_BYTES_PER_SECOND = 256
 
 
 class _Timed(asyncio.Protocol):
-    """Closes a connection whose request line and headers are not complete in time, its first or a later one."""
+    """Closes a connection whose request line and headers are not complete in time, its first or a later one.
+
+    Cuts one whose client does not read what it asked for.
+    """
 
     header_seconds = HEADER_SECONDS
+    unread_seconds = UNREAD_SECONDS
     _header_timer: asyncio.TimerHandle | None = None
+    _reader_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -29,7 +40,19 @@ class _Timed(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_watching()
+        self._stop_watching_the_reader()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_the_reader()
+
+    def resume_writing(self) -> None:
+        self._stop_watching_the_reader()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._hang_up()
 
     def _watch_headers(self) -> None:
         assert isinstance(self, HttpToolsProtocol | H11Protocol)  # noqa: S101 - what it is mixed into
@@ -44,9 +67,39 @@ class _Timed(asyncio.Protocol):
             self._header_timer = None
 
     def _give_up(self) -> None:
-        assert isinstance(self, HttpToolsProtocol | H11Protocol)  # noqa: S101 - as above
         self._header_timer = None
-        self.transport.close()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Closing waits until all is read; a client that never does is not waited for."""
+        transport = _transport(self)
+        transport.close()
+        if self._reader_timer is None:
+            self._reader_timer = asyncio.get_running_loop().call_later(self.unread_seconds, transport.abort)
+
+    def _watch_the_reader(self) -> None:
+        unread = _transport(self).get_write_buffer_size()
+        loop = asyncio.get_running_loop()
+        self._reader_timer = loop.call_later(self.unread_seconds, self._judge_the_reader, unread)
+
+    def _judge_the_reader(self, unread_before: int) -> None:
+        """Nothing is written while writing is paused, so what is less was read."""
+        transport = _transport(self)
+        read = unread_before - transport.get_write_buffer_size()
+        if read < SLOWEST_BYTES_PER_SECOND * self.unread_seconds:
+            transport.abort()
+        else:
+            self._watch_the_reader()
+
+    def _stop_watching_the_reader(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
+
+
+def _transport(protocol: _Timed) -> asyncio.Transport:
+    assert isinstance(protocol, HttpToolsProtocol | H11Protocol)  # noqa: S101 - what it is mixed into
+    return protocol.transport
 
 
 class _PlainProtocol(_Timed, H11Protocol):

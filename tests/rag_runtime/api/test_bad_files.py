@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.rag_runtime.bad_files import EVERY
+from tests.rag_runtime.memory import resident_mb
 from tests.rag_runtime.running import Running, running
 
 # What a request with the largest of the files itself may leave in the allocator.
@@ -27,10 +27,6 @@ async def service() -> AsyncIterator[Running]:
 
 def ran() -> bool:
     return EVIL.exists()
-
-
-def resident_mb() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
 @pytest.fixture(scope="module")

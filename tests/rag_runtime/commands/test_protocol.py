@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rag_runtime.commands.protocol import MAX_UNFINISHED_BYTES, PatientProtocol
 
@@ -32,7 +33,13 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    server = uvicorn.Server(uvicorn.Config(_echo, http=PatientProtocol, ws="none", lifespan="off", log_config=None))
+    async with _serving(_echo) as port:
+        yield port
+
+
+@asynccontextmanager
+async def _serving(app: ASGIApp) -> AsyncIterator[int]:
+    server = uvicorn.Server(uvicorn.Config(app, http=PatientProtocol, ws="none", lifespan="off", log_config=None))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]))
         yield listener.getsockname()[1]
@@ -108,3 +115,43 @@ async def test_what_is_no_request_or_never_ends_is_refused(port: int, request_by
     parts = [request_bytes[start : start + size] for start in range(0, len(request_bytes), size)]
     received = await _send(port, *parts)
     assert received.startswith(b"HTTP/1.1 400") or received == b""
+
+
+class _Flood:
+    """Writes more than any buffer holds, in pieces or at once, and notes when the client is gone."""
+
+    def __init__(self, *, pieces: int, size: int) -> None:
+        self._pieces, self._size = pieces, size
+        self.gone = asyncio.Event()
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _number in range(self._pieces):
+            await send({"type": "http.response.body", "body": b"x" * self._size, "more_body": True})
+        await receive()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.gone.set()
+
+
+@pytest.mark.parametrize(("pieces", "size"), [(1000, 65_536), (1, 65_536_000)], ids=["a stream", "one body"])
+async def test_a_client_that_reads_nothing_is_cut(pieces: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a few hundred of them would hold all places for requests, and what they asked for, without end."""
+    monkeypatch.setattr(PatientProtocol, "unread_seconds", 0.1)
+    flood = _Flood(pieces=pieces, size=size)
+    async with _serving(flood) as port:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+            await asyncio.wait_for(flood.gone.wait(), 20)
+
+
+async def test_a_client_that_reads_on_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PatientProtocol, "unread_seconds", 0.5)
+    async with _serving(_Flood(pieces=1, size=65_536_000)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.0\r\n" + HOST + b"\r\n")
+        received = 0
+        while received < 65_536_000:
+            await asyncio.sleep(0)
+            received += len(await asyncio.wait_for(reader.read(65_536), 10))
+        writer.close()
