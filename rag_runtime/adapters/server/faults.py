@@ -21,8 +21,10 @@ class Unconfirmed(Exception):
     """The server took a write but did not say that it is done."""
 
 
+# What the client lets through when an answer is no JSON, as a proxy's page, or a tower of it.
+_NO_JSON = (json.JSONDecodeError, UnicodeDecodeError, RecursionError)
 # All that the client raises on its own behalf; its `assert`s are there for answers without a result.
-CLIENT_ERRORS = (ApiException, QdrantException, grpc.RpcError, httpx.HTTPError, AssertionError, Unconfirmed)
+CLIENT_ERRORS = (ApiException, QdrantException, grpc.RpcError, httpx.HTTPError, AssertionError, Unconfirmed, *_NO_JSON)
 
 _GRPC_REFUSALS = {
     grpc.StatusCode.UNAUTHENTICATED: "does not accept the API key",
@@ -67,9 +69,9 @@ def is_conflict(error: Exception) -> bool:
 def fault(error: Exception, *, doing: str, where: str) -> Fault:
     """What an exception of CLIENT_ERRORS means for whoever wanted `doing` from the server at `where`."""
     subject = f"Qdrant at {where}"
+    if isinstance(error, (ResponseHandlingException, *_NO_JSON)):
+        return _transport_fault(getattr(error, "source", error), subject, doing)
     match error:
-        case ResponseHandlingException():
-            return _transport_fault(error.source, subject, doing)
         case UnexpectedResponse():
             return _http_fault(error, subject, doing)
         case ResourceExhaustedResponse():
@@ -89,7 +91,7 @@ def _transport_fault(cause: Exception, subject: str, doing: str) -> Fault:
         case httpx.TransportError():
             reason = f"{type(cause).__name__}: {cause}".rstrip(": ")
             return Fault(StoreUnavailable(f"{subject} cannot be reached ({doing}): {reason}"), True)
-        case RuntimeError():
+        case RuntimeError() if not isinstance(cause, RecursionError):
             return Fault(StoreUnavailable(f"{subject} is not asked any more ({doing}): the store is closed"), False)
     return Fault(StoreRejected(f"{subject} answers unlike a Qdrant ({doing}): {type(cause).__name__}"), False)
 

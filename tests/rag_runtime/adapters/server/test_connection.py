@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from rag_runtime.adapters.server.connection import Address, Connection, Patience
@@ -22,3 +24,27 @@ def test_no_pause_of_our_own_is_longer_than_a_minute() -> None:
 def test_a_url_that_is_none_is_refused_by_its_variable() -> None:
     with pytest.raises(StoreRejected, match="QDRANT_URL"):
         Connection(Address("ftp://qdrant"), Patience())
+
+
+async def answer(body: bytes) -> str:
+    """What asking a server for its version comes to that answers with this, and status 200."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        connection = Connection(Address(f"http://127.0.0.1:{port}"), Patience())
+        with pytest.raises(StoreRejected) as refused:
+            await connection.read("ask for the version", connection.client.info)
+        await connection.close()
+        return str(refused.value)
+
+
+@pytest.mark.parametrize("body", [b"<html>Sign in</html>", b"\xff\xfe", b"[" * 100_000, b'{"version": {}}', b""])
+async def test_a_page_of_something_else_is_no_qdrant(body: bytes) -> None:
+    """As of a proxy that wants users to sign in."""
+    assert "answers unlike a Qdrant (ask for the version)" in await answer(body)
