@@ -48,12 +48,15 @@ async def read_inputs(api: Client, app: RagPipeline, now: datetime, *, overlap_s
             problem = problem or found
         else:
             fingerprints[path] = config.fingerprint(app, found)
+    certificate = ""
     for path, reference in mounted(app).items():
         found = await _read_value(api, app.namespace, path, reference)
         if isinstance(found, Problem):
             problem = problem or found
+        elif reference.key == names.TLS_CERT:
+            certificate = found
     served = frozenset([kind for kind in names.OPTIONAL if await api.serves(kind)])
-    return Inputs(keys=keys, own=own, secrets=fingerprints, problem=problem, served=served)
+    return Inputs(keys, own, fingerprints, problem, served, certificate)
 
 
 def _without_history(body: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -6,8 +6,11 @@ It runs beside the visits and never in one: what it finds is a fact that the nex
 from __future__ import annotations
 
 import asyncio
+import binascii
+import hashlib
 import json
 import random
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -29,6 +32,10 @@ FIRST_SECONDS = 0.2
 MAX_BYTES = 256 * 1024
 ERROR_CHARACTERS = 300
 
+OTHER_CERTIFICATE = (
+    "shows another certificate than the Secret of access.tls holds: it is being renewed, or something else answers"
+)
+
 # A failing check, and which reason it is. A language model that fails makes answers shorter, and none wrong.
 FAILING_CHECKS = {"database": Reason.VECTOR_STORE_UNAVAILABLE, "embeddings": Reason.PROBE_FAILING}
 
@@ -37,10 +44,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A runtime, and a key of its that may query and no more."""
+    """A runtime, and a key of its that may query and no more; where it speaks TLS, the certificate it shows."""
 
     url: str
     key: str = field(repr=False)
+    certificate: str = field(default="", repr=False)
 
 
 class Prober:
@@ -116,6 +124,8 @@ class Prober:
                 points = before.points if status != 200 else await self._points(key, target, before.points)
         except TimeoutError:
             return Probed(unreached=f"{target.url} gave no answer in {TIMEOUT_SECONDS:g} s", points=before.points)
+        except aiohttp.ServerFingerprintMismatch:
+            return Probed(unreached=f"{target.url} {OTHER_CERTIFICATE}", points=before.points)
         except (aiohttp.ClientError, OSError, ValueError) as away:
             reason = f"{type(away).__name__}: {away}"[:ERROR_CHARACTERS]
             return Probed(unreached=f"{target.url} cannot be asked from here: {reason}", points=before.points)
@@ -142,13 +152,32 @@ class Prober:
     async def _call(self, method: str, url: str, target: Target, body: Any = None) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {target.key}"}
         async with self._session.request(
-            method, url, json=body, headers=headers, proxy=self._proxy, allow_redirects=False
+            method,
+            url,
+            json=body,
+            headers=headers,
+            proxy=self._proxy,
+            allow_redirects=False,
+            ssl=pinned(target.certificate),
         ) as response:
             text = await response.content.read(MAX_BYTES)
             try:
                 return response.status, json.loads(text)
             except ValueError:
                 return response.status, None
+
+
+def pinned(chain: str) -> aiohttp.Fingerprint | bool:
+    """Only the very certificate that the Secret holds, the first of its chain: its issuer is often a private one, and
+    its names need not be the Service's. Without one, whom the machine trusts."""
+    start, end = chain.find(ssl.PEM_HEADER), chain.find(ssl.PEM_FOOTER)
+    if start < 0 or end < start:
+        return True
+    try:
+        first = ssl.PEM_cert_to_DER_cert(chain[start : end + len(ssl.PEM_FOOTER)])
+    except binascii.Error:
+        return True
+    return aiohttp.Fingerprint(hashlib.sha256(first).digest())
 
 
 def judge(status: int, answer: Any, checks: Mapping[str, Any]) -> Probed:

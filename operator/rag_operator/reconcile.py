@@ -106,7 +106,7 @@ class Reconciler:
         if self._prober is None:
             return
         able = seen.runtime is not None and seen.runtime.ready > 0 and not app.spec.suspend
-        self._prober.want(key, Target(app.url, inputs.keys.probe) if able else None)
+        self._prober.want(key, Target(app.url, inputs.keys.probe, inputs.certificate) if able else None)
 
     def _ask_no_more(self, key: Key) -> None:
         if self._prober:

@@ -136,7 +136,7 @@ class Inputs:
 
     `keys` are the pipeline's own, with new ones for those that its Secret lacks; `own` are its Secrets as they are.
     `secrets` are fingerprints of the values that the spec refers to; `problem` is the first that could not be had.
-    `served` are the optional kinds that the cluster has.
+    `served` are the optional kinds that the cluster has. `certificate` is the runtime's own, where it speaks TLS.
     """
 
     keys: Keys = field(repr=False)
@@ -144,6 +144,7 @@ class Inputs:
     secrets: Mapping[str, str] = field(default_factory=dict)
     problem: Problem | None = None
     served: frozenset[Kind] = frozenset()
+    certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True)

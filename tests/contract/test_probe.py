@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import dataclass
 from pathlib import Path
 
 from rag_operator import probe
 from rag_operator.desired import secrets
+from rag_operator.names import Key
+from rag_operator.probe import Prober, Target
 from rag_operator.state import Probed, Reason
 from rag_runtime.app import Ports
 from rag_runtime.errors import StoreUnavailable
 from rag_runtime.testing import MemoryStore
 from tests import builders
+from tests.contract.promises.services import certify
+from tests.rag_runtime.commands.processes import serving
 from tests.rag_runtime.running import Running, running
 
 BEARER = {"Authorization": f"Bearer {builders.KEYS.probe}"}
@@ -66,3 +71,30 @@ async def test_a_store_that_is_lost_is_told(tmp_path: Path) -> None:
         found = (await asked(runtime)).failing
         assert found
         assert found.reason in (Reason.PROBE_FAILING, Reason.VECTOR_STORE_UNAVAILABLE)
+
+
+async def test_a_runtime_with_tls_is_asked_only_where_it_shows_the_secrets_certificate(tmp_path: Path) -> None:
+    """Of a private issuer, and for another name than the Service's. The key goes to nobody else."""
+    right, wrong = Key("team", "right"), Key("team", "wrong")
+    for name in ("served", "other"):
+        (tmp_path / name).mkdir()
+        certify(tmp_path / name, "docs.example")
+    own, other = ((tmp_path / name / "tls.crt").read_text() for name in ("served", "other"))
+    files = {"SSL_CERT_PATH": str(tmp_path / "served/tls.crt"), "SSL_KEY_PATH": str(tmp_path / "served/tls.key")}
+    with serving(tmp_path, **files) as process:
+        assert await asyncio.to_thread(process.listening.wait, 60)
+        url = f"https://127.0.0.1:{process.port}"
+        told: asyncio.Queue[Key] = asyncio.Queue()
+        async with probe.connect() as session:
+            prober = Prober(session, told.put_nowait, period_seconds=0.2)
+            working = asyncio.create_task(prober.run())
+            prober.want(right, Target(url, "operator-key", own))
+            prober.want(wrong, Target(url, "operator-key", other))
+            while prober.found(right) != Probed(points=0):
+                await told.get()
+            found = prober.found(wrong)
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+    assert found
+    assert found.failing is None
+    assert "shows another certificate than the Secret of access.tls" in (found.unreached or "")

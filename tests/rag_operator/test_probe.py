@@ -185,5 +185,10 @@ async def test_slow_ones_delay_the_others_by_no_more_than_their_places(monkeypat
         assert "gave no answer in 3 s" in (found.unreached or "")
 
 
+@pytest.mark.parametrize("text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----"])
+def test_what_is_no_certificate_trusts_nobody_more_than_the_machine_does(text: str) -> None:
+    assert probe.pinned(text) is True
+
+
 def test_a_key_is_in_no_representation() -> None:
     assert "operator-key" not in repr(TARGET)
