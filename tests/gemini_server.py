@@ -36,12 +36,14 @@ class Gemini:
     url: str = ""
     prompts: list[str] = field(default_factory=list)
     systems: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     calls: int = 0
     gone: threading.Event = field(default_factory=threading.Event)
 
     def respond(self, path: str, body: Mapping[str, Any] | None, key: str | None) -> Response:
         """The status, and the parts of the body."""
         self.calls += 1
+        self.paths.append(path)
         if key != KEY:
             return _error(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.")
         if self.failure is not None and self.calls <= (self.failing_calls or self.calls):

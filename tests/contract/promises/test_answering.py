@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,8 +42,11 @@ def test_gemini_answers_where_its_address_and_key_are_set(answering: Service, ge
 
 
 @pytest.mark.row("GEMINI_MODEL")
-def test_the_model_is_the_one_that_is_asked(answering: Service) -> None:
-    assert answering.setting("GEMINI_MODEL") == "gemini-of-tests"
+def test_the_model_is_the_one_that_is_asked(answering: Service, gemini: Gemini) -> None:
+    gemini.paths.clear()
+    answering.post("/v1/query", {"question": "Which model is asked about the boats?"})
+    assert gemini.paths
+    assert all("/models/gemini-of-tests" in path for path in gemini.paths)
 
 
 @pytest.mark.row("GEMINI_TIMEOUT")
@@ -120,9 +124,37 @@ def test_a_model_is_kept_where_the_variable_says(service: Starter) -> None:
 
 @pytest.mark.row("CACHE_MAX_ENTRIES")
 @pytest.mark.row("CACHE_TTL")
-def test_the_cache_has_its_size_and_its_time(service: Starter) -> None:
+@pytest.mark.row("rag_cache_hits_total")
+@pytest.mark.row("rag_cache_misses_total")
+def test_a_question_asked_again_is_a_hit_unless_nothing_is_kept(service: Starter) -> None:
+    """The whole answer and its retrieval are kept apart: the first time both are missed."""
+    assert asked_twice(service("plain"), "Who asks this of the cache?") == [(0, True), (1, False)]
+    assert asked_twice(service("tuned"), "Who asks this of no cache?")[1][0] == 0
     assert (service("plain").setting("CACHE_MAX_ENTRIES"), service("plain").setting("CACHE_TTL")) == (1000, 300)
-    assert service("tuned").setting("CACHE_MAX_ENTRIES") == 0
+
+
+def asked_twice(asked: Service, question: str) -> list[tuple[float, bool]]:
+    """Of each time, how many hits more there are, and whether there are more misses."""
+    found = []
+    for _ in range(2):
+        hits, misses = asked.metric("rag_cache_hits_total"), asked.metric("rag_cache_misses_total")
+        assert asked.post("/v1/query", {"question": question}).status_code == 200
+        missed = asked.metric("rag_cache_misses_total") > misses
+        found.append((asked.metric("rag_cache_hits_total") - hits, missed))
+    return found
+
+
+@pytest.mark.row("CACHE_TTL")
+def test_a_kept_answer_is_no_hit_when_its_time_is_over(tmp_path: Path, storage: dict[str, str]) -> None:
+    name = {"COLLECTION_NAME": f"{storage.get('COLLECTION_NAME', 'papers')}-expiring"}
+    with serving(tmp_path, **storage | name, CACHE_TTL="1") as process, httpx.Client(base_url=process.url) as client:
+        process.wait_ready()
+        answers = []
+        for pause in (0.0, 1.5):
+            time.sleep(pause)
+            client.post("/v1/query", json={"question": "How old is this?"}, timeout=60).raise_for_status()
+            answers.append("\nrag_cache_hits_total 0.0\n" in client.get("/metrics").text)
+    assert answers == [True, True]
 
 
 @pytest.mark.row("MODEL_MIRROR_URL")
