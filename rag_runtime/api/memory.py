@@ -1,4 +1,4 @@
-"""What the service holds in memory: this process, the store's child and the parsers' children, each on its own."""
+"""What the service holds in memory: this process, the store's and a rebuild's, and the parsers', each on its own."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # How a child's command line tells what it is.
-CHILDREN = {"rag_runtime.adapters.edge.worker": "store", "rag_runtime.loading.child": "parsers"}
+CHILDREN = {
+    "rag_runtime.adapters.edge.worker": "store",
+    "rag_runtime.adapters.edge.rebuilding": "rebuild",
+    "rag_runtime.loading.child": "parsers",
+}
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def by_process() -> dict[str, int]:
     """Resident bytes by kind of process; only `serving` where the system does not tell (it is Linux's way)."""
     found = Counter({"serving": _resident_bytes("self")})
-    for child in _children():
+    for child in _descendants("self"):
         if kind := _kind(child):
             found[kind] += _resident_bytes(child)
     return dict(found)
@@ -38,10 +42,12 @@ def limit_bytes() -> int | None:
         return None
 
 
-def _children() -> Iterator[str]:
-    """The list is kept for each thread that started some."""
-    for listed in Path("/proc/self/task").glob("*/children"):
-        yield from _read(str(listed)).split()
+def _descendants(process: str) -> Iterator[str]:
+    """The list is kept for each thread that started some. A rebuild is the store's child."""
+    for listed in Path("/proc").glob(f"{process}/task/*/children"):
+        for child in _read(str(listed)).split():
+            yield child
+            yield from _descendants(child)
 
 
 def _kind(process: str) -> str | None:

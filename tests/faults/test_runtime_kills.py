@@ -21,7 +21,8 @@ from tests.faults.corpus import (
 from tests.faults.killing import kill_all
 from tests.faults.table import Table, repeated
 
-pytestmark = pytest.mark.faults
+# Beside busy neighbours a run takes as long as they let it: what hangs is told by its standing still.
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 TABLE = Table(
     "runtime-kills",
     ("run", "killed after s", "acknowledged", "found", "stored in the end", "doubled", "answers again after s"),

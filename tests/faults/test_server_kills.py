@@ -28,7 +28,8 @@ from tests.faults.killing import kill_all
 from tests.faults.table import Table, repeated
 from tests.qdrant_server.running import Running, started
 
-pytestmark = pytest.mark.faults
+# Beside busy neighbours a run takes as long as they let it: what hangs is told by its standing still.
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 # The test server writes to its disk for each upsert of 8 chunks.
 SERVER_SLOWER = 8
 ENDED = "stored in the end"

@@ -1,6 +1,6 @@
 """Optimize a large shard in a process of its own, on a copy, while the shard itself goes on answering.
 
-    python -m rag_runtime.adapters.edge.rebuilding FOLDER
+    python -m rag_runtime.adapters.edge.rebuilding FOLDER PARENT
 
 The engine holds everything for as long as it builds a graph, which takes minutes where there are many chunks. What is
 written meanwhile is noted, and written to the copy too before that takes the shard's place.
@@ -9,9 +9,11 @@ written meanwhile is noted, and written to the copy too before that takes the sh
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -30,6 +32,8 @@ MOST_NOTED_CHUNKS = 5_000
 _PREFIX, _ASIDE = "rebuilt-", "shard.replaced"
 # Below the queries, and above standing still where they use every processor.
 _NICENESS = 5
+# https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+_PR_SET_PDEATHSIG = 1
 
 
 class Rebuild:
@@ -44,7 +48,7 @@ class Rebuild:
     def begin(cls, live: Path, spec: IndexSpec, tuning: Tuning) -> Rebuild | None:
         """None where it cannot be had now, as for want of space."""
         copy = live.with_name(f"{_PREFIX}{uuid.uuid4().hex[:8]}")
-        command = [sys.executable, "-m", "rag_runtime.adapters.edge.rebuilding", str(copy)]
+        command = [sys.executable, "-m", "rag_runtime.adapters.edge.rebuilding", str(copy), str(os.getpid())]
         try:
             shutil.copytree(live, copy, copy_function=_copy)
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -115,7 +119,16 @@ def recover(shard_folder: Path) -> None:
         shutil.rmtree(copy, ignore_errors=True)
 
 
+def _end_with(parent: int) -> None:
+    """Nobody wants the copy without it, and the engine lets no thread of ours look: so the kernel ends us."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
 def main() -> None:
+    _end_with(int(sys.argv[2]))
     os.nice(_NICENESS)
     folder = Path(sys.argv[1])
     # From our own parent, over a pipe that nobody else holds.

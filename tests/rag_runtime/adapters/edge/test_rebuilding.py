@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,3 +144,37 @@ def test_a_kill_between_the_two_renames_is_made_good(tmp_path: Path) -> None:
     (tmp_path / "rebuilt-0a").mkdir()
     recover(tmp_path / "shard")
     assert [path.name for path in tmp_path.iterdir()] == ["shard"]
+
+
+REBUILDING = """
+import sys, time
+from pathlib import Path
+from tests.rag_runtime.adapters.edge.test_rebuilding import Store, opening, write
+store = Store(opening(Path(sys.argv[1])))
+write(store, "d1", 4000)
+store.tidy(optimize=True)
+print(store.rebuild._process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_rebuilding_process_ends_with_the_store_that_began_it(tmp_path: Path) -> None:
+    """Else it would go on for minutes, for nobody, beside the one that the next process begins."""
+    command = [sys.executable, "-c", REBUILDING, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[4]) as store:
+        assert store.stdout
+        rebuilding = int(store.stdout.readline())
+        ended = os.pidfd_open(rebuilding)
+        # It has come to the engine, or has ended, when it is niced.
+        own = os.getpriority(os.PRIO_PROCESS, store.pid)
+        while not has_ended(ended, 0.01) and os.getpriority(os.PRIO_PROCESS, rebuilding) == own:
+            pass
+        if not has_ended(ended, 0):
+            os.kill(rebuilding, signal.SIGSTOP)
+        store.kill()
+    assert has_ended(ended, 20)
+    os.close(ended)
+
+
+def has_ended(process: int, seconds: float) -> bool:
+    return bool(select.select([process], [], [], seconds)[0])
