@@ -14,6 +14,7 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from rag_runtime.adapters import checksums
 from rag_runtime.errors import ModelUnavailable
 
 NAME = "bundled"
@@ -98,6 +99,7 @@ def _write(target: Path, tokenizer: bytes, weights: bytes) -> None:
     (target / "tokenizer.json").write_text(json.dumps(settings, ensure_ascii=False), encoding="utf-8")
     (target / "tokenizer_config.json").write_text(json.dumps({"model_max_length": _MAX_TOKENS, "pad_token": "<unk>"}))
     (target / "model.onnx").write_bytes(_graph(weights))
+    checksums.write(target)
 
 
 def _graph(weights: bytes) -> bytes:

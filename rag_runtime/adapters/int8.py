@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rag_runtime.adapters import models
+from rag_runtime.adapters import checksums, models
 from rag_runtime.adapters.quantize import quantize
 from rag_runtime.errors import ModelUnavailable
 
@@ -27,8 +27,9 @@ def bake_int8(folder: Path, cache_dir: Path) -> Path:
         raise ModelUnavailable(f"--int8 needs folders with model.onnx and tokenizer.json, and {folder} is none")
     target = cache_dir / f"{folder.name}-int8"
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(folder, target, ignore=shutil.ignore_patterns("*.onnx*"))
+    shutil.copytree(folder, target, ignore=shutil.ignore_patterns("*.onnx*", checksums.NAME))
     quantize(folder / "model.onnx", target / "model.onnx")
+    checksums.write(target)
     found = cosine(folder, target)
     if found < LEAST_COSINE:
         shutil.rmtree(target)

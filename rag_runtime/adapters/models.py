@@ -21,7 +21,7 @@ from fastembed.common.model_description import ModelSource, PoolingType
 from fastembed.sparse.bm25 import supported_languages
 from tokenizers import Tokenizer
 
-from rag_runtime.adapters import bundled
+from rag_runtime.adapters import bundled, checksums
 from rag_runtime.adapters.fastembed import BM25, Models
 from rag_runtime.adapters.stopwords import stop_words
 from rag_runtime.errors import ModelUnavailable
@@ -144,6 +144,7 @@ def _bm25(language: str) -> SparseTextEmbedding:
 
 
 def _dense_folder(folder: Path, threads: int) -> TextEmbedding:
+    checksums.check(folder)
     config = _json(folder / "config.json")
     pooling, normalize = config.get("pooling", "mean"), config.get("normalize", True)
     if pooling not in _POOLINGS or not isinstance(normalize, bool):
