@@ -116,6 +116,12 @@ class Records:
         self._db.execute("UPDATE jobs SET owner = ?, lease_until = ? WHERE id = ?", (*lease.values(), row["job_id"]))
         return payload.to_job(dict(row) | lease)
 
+    def begun(self) -> list[DocumentId]:
+        """The documents that somebody was at work on."""
+        rows = self._db.execute(f"{_JOB} WHERE open AND owner != ''")
+        jobs = [payload.to_job(dict(row)) for row in rows]
+        return [file.document_id for job in jobs for file in job.files if file.status == "queued"]
+
     def expire_jobs(self, before: float, keep: int) -> None:
         newest = "SELECT id FROM jobs WHERE NOT open ORDER BY created_at DESC LIMIT ?"
         self._db.execute(

@@ -98,6 +98,11 @@ class Shard:
         self._update(edge.UpdateOperation.delete_points_by_filter(edge.Filter(must=[document], must_not=[this])))
         return self._engine.count(edge.CountRequest(filter=version))
 
+    def shows(self, document_id: DocumentId, content_hash: str) -> bool:
+        """Whether chunks of this version can be found."""
+        version = [_is("live", _LIVE), _is("document_id", document_id), _is("content_hash", content_hash)]
+        return self._engine.count(edge.CountRequest(filter=edge.Filter(must=list(version)))) > 0
+
     def delete_document(self, document_id: DocumentId) -> bool:
         """Whether there were any chunks to delete."""
         its = edge.Filter(must=[_is("document_id", document_id)])

@@ -35,8 +35,16 @@ class Store:
         self._changed = True
         # A predecessor may have been killed between a change and the raise that belongs to it.
         with self._records.attempt():
+            self._finish_publications()
             self._records.raise_version()
         self.commit()
+
+    def _finish_publications(self) -> None:
+        """A predecessor may have been killed when it had shown a version, and not dropped the one before."""
+        for document_id in self._records.begun():
+            version = self._records.kept_version(document_id)
+            if version is not None and _explained(self._shard.shows, document_id, version):
+                _explained(self._shard.publish, document_id, version)
 
     def close(self) -> None:
         self._abandon_rebuild()

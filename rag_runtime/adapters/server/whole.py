@@ -2,6 +2,9 @@
 
 Qdrant changes points one after the other, so in the middle of a replacement chunks of two versions can be found. One of
 them is whole at any moment: the old one until all of the new can be found, and then the new one.
+
+What cannot be seen from the hits is not mended: in those milliseconds a search whose hits are all of the new version
+may lack some of its chunks. To notice would take a second request for each search.
 """
 
 from __future__ import annotations
