@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.contract.promises.services import Service
 from tests.gemini_server import Gemini
+from tests.rag_runtime.commands.processes import serving
 
 FLEET = "name,cars,master\nEvening Tide,33,Ole Dam\nWinter Gale,12,Ida Rom\n"
 
@@ -67,6 +70,14 @@ def test_what_is_held_now_is_told(plain: Service) -> None:
 )
 def test_a_counter_is_there_from_the_first_scrape_on(plain: Service, series: str) -> None:
     assert f"\n{series} " in plain.get("/metrics").text
+
+
+@pytest.mark.row("rag_rate_limited_requests_total")
+def test_what_the_rate_limit_refuses_is_counted(tmp_path: Path) -> None:
+    with serving(tmp_path, RATE_LIMIT_REQUESTS="2") as process, httpx.Client(base_url=process.url) as client:
+        process.wait_ready()
+        assert [client.get("/v1/documents").status_code for _ in range(5)] == [200, 200, 429, 429, 429]
+        assert "\nrag_rate_limited_requests_total 3.0\n" in client.get("/metrics").text
 
 
 @pytest.mark.row("rag_degraded_answers_total")
