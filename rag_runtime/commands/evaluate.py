@@ -46,7 +46,7 @@ def _parsed(path: Path) -> object:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as missing:
         raise RequestError(f"{path} cannot be read: {missing.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as broken:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as broken:
         raise RequestError(f"{path} is not YAML: {' '.join(str(broken).split())[:200]}") from None
 
 
@@ -59,8 +59,15 @@ def _asked(client: httpx.Client, golden: Golden, options: Options) -> Outcome:
     milliseconds = (time.perf_counter() - begin) * 1000
     if response.is_error:
         raise RequestError(f"{golden.question[:60]!r}: {_detail(response)}")
-    hits: Sequence[Mapping[str, Any]] = response.json()["hits"]
-    return evaluation.judge(golden, hits, milliseconds=milliseconds)
+    return evaluation.judge(golden, _hits(response), milliseconds=milliseconds)
+
+
+def _hits(response: httpx.Response) -> Sequence[Mapping[str, Any]]:
+    try:
+        hits: Sequence[Mapping[str, Any]] = response.json()["hits"]
+    except (ValueError, KeyError, TypeError):
+        raise Unavailable(f"{response.url} answers unlike a ragops runtime: check --url") from None
+    return hits
 
 
 def _detail(response: httpx.Response) -> str:

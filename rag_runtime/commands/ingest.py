@@ -75,6 +75,8 @@ def _expand(given: str) -> Iterator[LocalFile]:
             inside = sorted(path for path in match.rglob("*") if path.is_file() and not _is_hidden(path, match))
             base = match.resolve().name if _leaves(match) else match.as_posix()
             yield from (LocalFile(path, _joined(base, path.relative_to(match))) for path in inside)
+        elif not match.is_file():
+            raise RequestError(f"{match} is neither a file nor a folder")
         else:
             yield LocalFile(match, match.name if _leaves(match) else match.as_posix())
 
@@ -114,7 +116,8 @@ def _batches(files: Sequence[LocalFile]) -> Iterator[list[LocalFile]]:
     batch: list[LocalFile] = []
     size = 0
     for file in files:
-        weight = file.path.stat().st_size
+        # One that is gone by now is told when it is opened.
+        weight = file.path.stat().st_size if file.path.exists() else 0
         if batch and (len(batch) == FILES_PER_REQUEST or size + weight > BYTES_PER_REQUEST):
             yield batch
             batch, size = [], 0
@@ -124,7 +127,12 @@ def _batches(files: Sequence[LocalFile]) -> Iterator[list[LocalFile]]:
 
 
 def _send(client: httpx.Client, batch: Sequence[LocalFile]) -> list[Outcome]:
-    response = _post(client, batch)
+    try:
+        response = _post(client, batch)
+    except OSError as unreadable:
+        if len(batch) > 1:
+            return [outcome for file in batch for outcome in _send(client, [file])]
+        return [Outcome(batch[0].source, "failed", error=f"it cannot be read: {unreadable.strerror}")]
     if response.status_code in (401, 403):
         raise RequestError(f"{_detail(response)} (--api-key, or RAG_API_KEY in the environment)")
     if response.is_error and len(batch) > 1:
@@ -132,7 +140,14 @@ def _send(client: httpx.Client, batch: Sequence[LocalFile]) -> list[Outcome]:
         return [outcome for file in batch for outcome in _send(client, [file])]
     if response.is_error:
         return [Outcome(batch[0].source, "failed", error=_detail(response))]
-    return _outcomes(_finished(client, response.json()["job_id"]))
+    return _outcomes(_finished(client, _job_id(response)))
+
+
+def _job_id(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["job_id"])
+    except (ValueError, KeyError, TypeError):
+        raise Unavailable(f"{response.url} answers unlike a ragops runtime: check --url") from None
 
 
 def _post(client: httpx.Client, batch: Sequence[LocalFile]) -> httpx.Response:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import httpx
 import pytest
+from rich.console import Console
 
-from rag_runtime.commands.ingest import find_files
-from rag_runtime.errors import RequestError
+from rag_runtime.commands.ingest import LocalFile, _send_all, find_files
+from rag_runtime.errors import RequestError, Unavailable
 from tests.rag_runtime.commands.processes import run, serving
 
 
@@ -71,3 +74,33 @@ def test_a_service_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None
     ended = run("ingest", str(tmp_path / "a.txt"), "--url", "http://127.0.0.1:9")
     assert ended.returncode == 1
     assert "http://127.0.0.1:9 cannot be reached" in ended.stderr
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(folder: Path) -> None:
+    os.mkfifo("pipe")
+    with pytest.raises(RequestError, match="pipe is neither a file nor a folder"):
+        find_files(["pipe"])
+
+
+def test_a_file_that_is_gone_when_it_is_its_turn_fails_alone(tmp_path: Path) -> None:
+    here, gone = LocalFile(tmp_path / "here.txt", "here.txt"), LocalFile(tmp_path / "gone.txt", "gone.txt")
+    here.path.write_text("Dogs stay below deck.")
+    jobs = {"files": [{"source": "here.txt", "status": "stored", "chunks": 1, "error": None}], "status": "succeeded"}
+    service = httpx.MockTransport(lambda asked: httpx.Response(200, json=jobs | {"job_id": "j"}))
+    with httpx.Client(base_url="http://service", transport=service) as client:
+        outcomes = _send_all(client, [here, gone], Console(stderr=True))
+    assert [(outcome.source, outcome.status) for outcome in outcomes] == [
+        ("here.txt", "stored"),
+        ("gone.txt", "failed"),
+    ]
+    assert "cannot be read: No such file" in outcomes[1].error
+
+
+def test_a_page_of_something_else_is_no_service(tmp_path: Path) -> None:
+    page = httpx.MockTransport(lambda asked: httpx.Response(200, text="<html>Sign in</html>"))
+    (tmp_path / "a.txt").write_text("x")
+    with (
+        httpx.Client(base_url="http://proxy", transport=page) as client,
+        pytest.raises(Unavailable, match="answers unlike a ragops runtime"),
+    ):
+        _send_all(client, [LocalFile(tmp_path / "a.txt", "a.txt")], Console(stderr=True))
