@@ -148,7 +148,7 @@ def test_an_index_of_nobody_is_taken_over_only_when_told(tmp_path: Path, storage
         unowned.end()
     mine = settings | {"COLLECTION_OWNER": "team/handbook", "DATA_DIR": str(tmp_path / "data")}
     refused = run("serve", "--port", "0", **mine, MODEL_CACHE_DIR=str(tmp_path / "models"))
-    assert (refused.returncode, "belongs to" in refused.stderr) == (2, True), refused.stderr
+    assert (refused.returncode, "belongs to" in refused.stderr) == (3, True), refused.stderr
     with serving(tmp_path, COLLECTION_ADOPT="1", **{k: v for k, v in mine.items() if k != "DATA_DIR"}) as owned:
         owned.wait_ready()
         assert len(httpx.get(f"{owned.url}/v1/documents").json()["documents"]) == 1
