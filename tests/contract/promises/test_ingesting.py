@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.contract.promises.services import Service
+from tests.contract.promises.test_serving import until
 
 Starter = Callable[[str], Service]
 
@@ -49,7 +50,7 @@ def embeddings(service: Service) -> list[dict[str, object]]:
 def test_calls_to_the_store_can_be_logged(service: Starter) -> None:
     tuned, plain = service("tuned"), service("plain")
     tuned.post("/v1/retrieve", {"query": "boat"})
-    assert "search" in {line["stage"] for line in tuned.logged("store_call")}
+    assert until(lambda: "search" in {line["stage"] for line in tuned.logged("store_call")})
     assert plain.logged("store_call") == []
 
 

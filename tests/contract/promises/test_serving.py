@@ -204,8 +204,9 @@ def test_an_ending_service_takes_no_documents_and_lets_a_question_finish(
             httpx.Client(base_url=ending.url, timeout=60) as kept,
             socket.create_connection(("127.0.0.1", ending.port)) as question,
         ):
-            kept.get("/livez")
             question.sendall(head.encode() + body[:-1])
+            # Answered after the question's first bytes were read: unread, it would be closed as idle.
+            kept.get("/livez")
             ending.process.terminate()
             assert until(lambda: any('"Shutting down"' in line for line in ending.lines), 10)
             question.sendall(body[-1:])
