@@ -87,6 +87,7 @@ def create_app(
     app.state.settings = settings
     app.state.metrics = metrics
     errors.install(app, on_store_failure=monitor.poke)
+    app.include_router(routes.asking)
     app.include_router(routes.router)
     app.include_router(feedback.router)
     app.include_router(chat.router)

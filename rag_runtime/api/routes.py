@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from pydantic_core import to_json
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from rag_runtime import __version__
 from rag_runtime.answer import Asked
 from rag_runtime.api import filters, schemas, sse
-from rag_runtime.api.body import StrictJsonRoute, content_type, read_json, require_json
+from rag_runtime.api.body import DirectJsonRoute, StrictJsonRoute, content_type, read_json, require_json
 from rag_runtime.api.listening import answered
 from rag_runtime.api.problems import PROBLEMS
 from rag_runtime.domain import Answer, AnswerEvent, Cited, DocumentId, Found, Job, Wrote
@@ -53,6 +54,8 @@ DOCUMENTS_BODY = {
 
 
 router = APIRouter(prefix="/v1", route_class=StrictJsonRoute, responses=PROBLEMS)
+# The two that are asked again and again.
+asking = APIRouter(prefix="/v1", route_class=DirectJsonRoute, responses=PROBLEMS)
 
 
 async def _service(request: Request) -> Service:
@@ -60,20 +63,21 @@ async def _service(request: Request) -> Service:
     return await runtime.serving()
 
 
-@router.post(
+@asking.post(
     "/query",
     tags=["questions"],
     summary="Ask the documents; the answer cites them",
     response_model=schemas.QueryResponse,
     responses=STREAMED,
 )
-async def query(request: Request, body: schemas.QueryRequest) -> schemas.QueryResponse | Response:
+async def query(request: Request, body: schemas.QueryRequest) -> Response:
     service = await _service(request)
     asked = Asked(body.question, body.top_k, body.style, filter=filters.to_domain(body.filter))
     request_id: str = request.state.request_id
     if body.stream:
         return await sse.respond(request, service.answerer.stream(asked), render=_typed(request_id), fail=_typed_error)
-    return schemas.QueryResponse.of(await answered(request, service, asked), request_id)
+    answer = schemas.QueryResponse.of(await answered(request, service, asked), request_id)
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 def _typed(request_id: str) -> sse.Render:
@@ -82,7 +86,7 @@ def _typed(request_id: str) -> sse.Render:
     def render(event: AnswerEvent) -> Iterator[bytes]:
         match event:
             case Found():
-                hits = [schemas.HitModel.of(hit).model_dump() for hit in event.hits]
+                hits = [schemas.hit_fields(hit) for hit in event.hits]
                 yield sse.message({"hits": hits}, event="hits")
             case Wrote():
                 yield sse.message({"text": event.text}, event="text")
@@ -98,13 +102,18 @@ def _typed_error(problem: Mapping[str, object]) -> Iterator[bytes]:
     yield sse.message(problem, event="error")
 
 
-@router.post("/retrieve", tags=["questions"], summary="Find the chunks that bear on a question")
-async def retrieve(request: Request, body: schemas.RetrieveRequest) -> schemas.RetrieveResponse:
+@asking.post(
+    "/retrieve",
+    tags=["questions"],
+    summary="Find the chunks that bear on a question",
+    response_model=schemas.RetrieveResponse,
+)
+async def retrieve(request: Request, body: schemas.RetrieveRequest) -> Response:
     found = await (await _service(request)).retriever.retrieve(
         body.query, top_k=body.top_k, explain=body.explain, filter_=filters.to_domain(body.filter)
     )
-    hits = [schemas.HitModel.of(hit) for hit in found.hits]
-    return schemas.RetrieveResponse(hits=hits, timings_ms=dict(found.timings_ms))
+    answer = {"hits": [schemas.hit_fields(hit) for hit in found.hits], "timings_ms": dict(found.timings_ms)}
+    return Response(to_json(answer, inf_nan_mode="null"), media_type="application/json")
 
 
 @router.post(

@@ -159,20 +159,26 @@ class HitModel(BaseModel):
 
     @classmethod
     def of(cls, hit: Hit) -> Self:
-        chunk = hit.chunk
-        first, last = (chunk.place_at(0), chunk.marks[-1].place) if chunk.marks else (None, None)
-        return cls(
-            id=chunk.id,
-            document_id=chunk.document_id,
-            source=chunk.source,
-            page=first if chunk.place_kind is PlaceKind.PAGE else None,
-            row=first if chunk.place_kind is PlaceKind.ROW else None,
-            page_last=last if chunk.place_kind is PlaceKind.PAGE else None,
-            row_last=last if chunk.place_kind is PlaceKind.ROW else None,
-            text=chunk.text,
-            score=hit.score,
-            explain={name: StageModel(rank=stage.rank, score=stage.score) for name, stage in hit.explain.items()},
-        )
+        return cls.model_validate(hit_fields(hit))
+
+
+def hit_fields(hit: Hit) -> dict[str, object]:
+    """What a HitModel of it holds, without one: that costs more than all else that an answer's JSON takes."""
+    chunk = hit.chunk
+    first, last = (chunk.place_at(0), chunk.marks[-1].place) if chunk.marks else (None, None)
+    is_page, is_row = chunk.place_kind is PlaceKind.PAGE, chunk.place_kind is PlaceKind.ROW
+    return {
+        "id": chunk.id,
+        "document_id": chunk.document_id,
+        "source": chunk.source,
+        "page": first if is_page else None,
+        "row": first if is_row else None,
+        "page_last": last if is_page else None,
+        "row_last": last if is_row else None,
+        "text": chunk.text,
+        "score": hit.score,
+        "explain": {name: {"rank": stage.rank, "score": stage.score} for name, stage in hit.explain.items()},
+    }
 
 
 class RetrieveResponse(BaseModel):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from rag_runtime.api.schemas import QueryResponse, RetrieveResponse
 from rag_runtime.app import Ports
 from rag_runtime.domain import Hit
 from rag_runtime.errors import GeneratorUnavailable, StoreUnavailable
@@ -117,3 +118,20 @@ async def test_without_preloading_the_first_question_starts_it() -> None:
         assert not service.runtime.is_started
         assert (await service.ask("Anything?"))["citations"] == []
         assert service.runtime.is_started
+
+
+async def test_answers_are_of_the_shape_that_is_described(service: Running) -> None:
+    """They are written without their models, which would cost more than all else that they cost."""
+    asked = {"/v1/retrieve": RetrieveResponse, "/v1/query": QueryResponse}
+    bodies = {"/v1/retrieve": {"query": "Southern Cross"}, "/v1/query": {"question": "Southern Cross"}}
+    for path, model in asked.items():
+        response = await service.client.post(path, json=bodies[path])
+        assert response.headers["content-type"] == "application/json"
+        assert model.model_validate(response.json(), strict=True, extra="forbid").model_dump() == response.json()
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", b'{"query": 1}', b'{"query": "x", "more": 1}'])
+async def test_what_is_wrong_is_told_as_on_every_route(service: Running, body: bytes) -> None:
+    response = await service.client.post("/v1/retrieve", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422
+    assert response.json()["errors"]
