@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def api_server() -> Iterator[Cluster]:
     """etcd, kube-apiserver and kube-controller-manager on loopback, with our CRD."""
-    with control_plane(controller_manager=True) as server:
+    with control_plane(controller_manager=True, audit=True) as server:
         prepare(server)
         yield server
 

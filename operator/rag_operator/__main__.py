@@ -19,7 +19,7 @@ from rag_operator import canary, crd, health, kube, login, metrics, names, probe
 from rag_operator.children import Children
 from rag_operator.errors import OperatorError
 from rag_operator.health import Health
-from rag_operator.lease import Elector
+from rag_operator.lease import Elector, Timing
 from rag_operator.names import Key, Ref
 from rag_operator.probe import Prober
 from rag_operator.queue import WorkQueue, work
@@ -54,7 +54,8 @@ async def run(chosen: Settings) -> None:
         health.serve(seen, port=chosen.health_port),
         kube.connect(login.connection, identity=chosen.pod_name) as api,
     ):
-        elector = Elector(api, lease, chosen.pod_name, monotonic=time.monotonic)
+        timing = Timing.of(chosen.lease_seconds)
+        elector = Elector(api, lease, chosen.pod_name, monotonic=time.monotonic, timing=timing)
         seen.ready = True
         if await _is_done(elector.acquire()):
             metrics.LEADER.set(1)

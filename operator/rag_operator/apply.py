@@ -126,16 +126,21 @@ def _name_conflict(app: RagPipeline, seen: list[Seen]) -> Problem | None:
     foreign = [child for child in seen if not _is_ours(app, child)]
     for child in foreign:
         if child.controller != app.name:
-            kind, namespace, name = child.ref
-            return Problem(
-                Reason.NAME_CONFLICT,
-                f'{kind.name} "{name}" exists and is not of this pipeline: rename the pipeline, or remove it with '
-                f"kubectl delete {kind.name.lower()} {name} -n {namespace}",
-            )
+            return Problem(Reason.NAME_CONFLICT, _conflict_message(child.ref))
     if foreign:
         # Kubernetes removes it by itself, sooner or later.
         return Problem(Reason.PROGRESSING, f"{foreign[0].ref} of an earlier pipeline {app.name} is still being removed")
     return None
+
+
+def _conflict_message(ref: Ref) -> str:
+    kind, namespace, name = ref
+    if names.is_the_clusters_own(ref):
+        return f'{kind.name} "{name}" is made by Kubernetes itself: rename the pipeline'
+    return (
+        f'{kind.name} "{name}" exists and is not of this pipeline: rename the pipeline, or remove it with '
+        f"kubectl delete {kind.name.lower()} {name} -n {namespace}"
+    )
 
 
 def _is_ours(app: RagPipeline, child: Seen) -> bool:

@@ -19,6 +19,12 @@ NAME_RULE = rule(
     "'metadata.name \"' + self.metadata.name + '\" must be at most 40 characters, of a-z, 0-9 and -, "
     "beginning with a letter and not ending in -'",
 )
+# A Service of this name replaces, in the environment of every pod beside it, the address of the API server.
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+RESERVED_RULE = rule(
+    "self.metadata.name != 'kubernetes'",
+    "metadata.name kubernetes is that of the API server's Service: choose another",
+)
 # Fields of the models' JSON schema that an API server refuses or that only repeat a field's name.
 UNWANTED = {"title", "$defs"}
 
@@ -104,7 +110,7 @@ def _root_schema() -> JsonSchema:
     return {
         "type": "object",
         "description": "A retrieval-augmented generation service: documents in, cited answers out.",
-        "x-kubernetes-validations": [NAME_RULE],
+        "x-kubernetes-validations": [NAME_RULE, RESERVED_RULE],
         "properties": {
             "apiVersion": {"type": "string", "description": "The version of this schema."},
             "kind": {"type": "string", "description": "RagPipeline."},

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -44,6 +45,7 @@ ATTEMPTS = 4
 PAGE = 500
 TOKEN_SECONDS = 60.0
 DISCOVERY_SECONDS = 60.0
+NO_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 MERGE, APPLY, JSON = "application/merge-patch+json", "application/apply-patch+yaml", "application/json"
 
 
@@ -148,7 +150,7 @@ class Client:
         missing_is_none: bool = False,
     ) -> Body | None:
         """Repeat what may be repeated while the server is busy or away, as long as it asks us to wait."""
-        data = None if body is None else json.dumps(body)
+        data = None if body is None else to_wire(body)
         for attempt in range(1, attempts + 1):
             try:
                 return await self._once(method, path, data, query or {}, media)
@@ -162,7 +164,7 @@ class Client:
                 raise
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _once(self, method: str, path: str, data: str | None, query: Mapping[str, str], media: str) -> Body:
+    async def _once(self, method: str, path: str, data: bytes | None, query: Mapping[str, str], media: str) -> Body:
         headers = {**self._authorization(), "Content-Type": media, "Accept": JSON}
         try:
             async with self._session.request(
@@ -209,6 +211,13 @@ async def connect(
         connector=connector, timeout=timeout, proxy=info.proxy_url, headers={"User-Agent": agent}
     ) as session:
         yield Client(session, login, info.server)
+
+
+def to_wire(body: Body) -> bytes:
+    """JSON that is YAML too, as which the server reads what is applied: YAML knows no pairs of surrogates, and takes
+    some characters for ends of lines or for none."""
+    text = json.dumps(body, ensure_ascii=False)
+    return NO_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def path_of(ref: Ref) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,19 +18,44 @@ from rag_operator.errors import ApiError, Conflict, LeaseLost
 from rag_operator.kube import Client
 from rag_operator.names import Ref
 
-LEASE_SECONDS, RENEW_DEADLINE_SECONDS, RETRY_SECONDS, CALL_SECONDS = 15, 10.0, 2.0, 4.0
-
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a lease lasts, when its holder gives up renewing it, how often it tries, and how long one call may take.
+
+    A holder gives up, with its last call done, before others may lead.
+    """
+
+    lease_seconds: int = 15
+    deadline_seconds: float = 10.0
+    retry_seconds: float = 2.0
+    call_seconds: float = 4.0
+
+    @classmethod
+    def of(cls, lease_seconds: int) -> Timing:
+        """In the proportions of Kubernetes' own components."""
+        return cls(lease_seconds, lease_seconds * 2 / 3, lease_seconds * 2 / 15, lease_seconds * 4 / 15)
 
 
 class Elector:
     """`acquire`, then `hold` for as long as the work goes on, then `release`."""
 
-    def __init__(self, api: Client, ref: Ref, identity: str, *, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        api: Client,
+        ref: Ref,
+        identity: str,
+        *,
+        monotonic: Callable[[], float],
+        timing: Timing = Timing(),
+    ) -> None:
         self._api = api
         self.lease = ref
         self._identity = identity
         self._monotonic = monotonic
+        self._timing = timing
         self._lease: dict[str, Any] | None = None
         self._seen_at = 0.0
 
@@ -41,25 +67,26 @@ class Elector:
             if holder != said:
                 log.info("standing by", leader=holder)
                 said = holder
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self._timing.retry_seconds)
         log.info("leading", lease=str(self.lease))
 
     async def hold(self) -> None:
         """Renew for ever; LeaseLost when that does not work for too long, or somebody else has it."""
         while True:
             try:
-                # With the write of the last renewal, which took CALL_SECONDS at most, less than the lease lasts.
-                async with asyncio.timeout(RENEW_DEADLINE_SECONDS):
+                # With the write of the last renewal, which took call_seconds at most, less than the lease lasts.
+                async with asyncio.timeout(self._timing.deadline_seconds):
                     await self._renew()
             except TimeoutError:
-                raise LeaseLost(f"{self.lease} could not be renewed for {RENEW_DEADLINE_SECONDS:g} s") from None
+                given_up_after = f"{self._timing.deadline_seconds:g} s"
+                raise LeaseLost(f"{self.lease} could not be renewed for {given_up_after}") from None
 
     async def _renew(self) -> None:
-        await asyncio.sleep(RETRY_SECONDS)
+        await asyncio.sleep(self._timing.retry_seconds)
         while not await self._try():
             if self._is_anothers():
                 raise LeaseLost(f"{self.lease} is another's")
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self._timing.retry_seconds)
 
     async def release(self) -> None:
         """Leave it to the next one, who need not wait for it to run out."""
@@ -70,7 +97,7 @@ class Elector:
         """Read, and write when it is ours, free or run out. Whatever goes wrong is a failed try."""
         lease = self._lease
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(self._timing.call_seconds):
                 lease = await self._api.get(self.lease)
         except (ApiError, TimeoutError) as away:
             log.info("lease not read", error=str(away) or type(away).__name__)
@@ -90,12 +117,12 @@ class Elector:
         return bool(holder) and holder != self._identity
 
     def _has_run_out(self, lease: dict[str, Any]) -> bool:
-        seconds = lease["spec"].get("leaseDurationSeconds") or LEASE_SECONDS
+        seconds = lease["spec"].get("leaseDurationSeconds") or self._timing.lease_seconds
         return self._monotonic() - self._seen_at > float(seconds)
 
     async def _write(self, lease: dict[str, Any]) -> bool:
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(self._timing.call_seconds):
                 if _version(lease):
                     self._note(await self._api.replace(names.LEASE, lease))
                 else:
@@ -112,7 +139,7 @@ class Elector:
         spec = dict((lease or {}).get("spec") or {})
         if spec.get("holderIdentity") != self._identity:
             spec |= {"acquireTime": now, "leaseTransitions": spec.get("leaseTransitions", -1) + 1}
-        spec |= {"holderIdentity": self._identity, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
+        spec |= {"holderIdentity": self._identity, "leaseDurationSeconds": self._timing.lease_seconds, "renewTime": now}
         metadata = lease["metadata"] if lease else {"name": self.lease.name, "namespace": self.lease.namespace}
         return {
             "apiVersion": names.LEASE.api_version,

@@ -194,6 +194,11 @@ def key_of(body: Mapping[str, Any]) -> Key:
     return Key(body["metadata"]["namespace"], body["metadata"]["name"])
 
 
+def is_the_clusters_own(ref: Ref) -> bool:
+    """What Kubernetes makes by itself in every namespace, or in its first one, and makes again when it is deleted."""
+    return (ref.kind, ref.name) == (SERVICE_ACCOUNT, "default") or ref[1:] == ("default", "kubernetes")
+
+
 def owner_key(meta: Mapping[str, Any]) -> Key | None:
     """The pipeline that an object's labels name; None for an object without ours."""
     found = meta.get("labels") or {}

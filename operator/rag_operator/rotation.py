@@ -7,6 +7,7 @@ when the overlap is over, the old one is admitted no more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,8 @@ from rag_operator import names
 
 # A kubelet brings a changed Secret into running pods within a minute and a half.
 PROPAGATION_SECONDS = 120.0
+# What fits a line of the keys' file and a header of HTTP. Anything else is no key, whoever wrote it there.
+USABLE = re.compile(r"[!-~]+")
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -42,6 +45,7 @@ def advance(
     make: Callable[[], str],
 ) -> Keys:
     """The keys as they should be, given those that the Secret has and the rotation that is asked for."""
+    kept = {name: value for name, value in kept.items() if USABLE.fullmatch(value)}
     values = {name: kept.get(name) or make() for name in names.GENERATED_KEYS}
     done = {
         name: annotations[name]

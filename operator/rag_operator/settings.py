@@ -30,6 +30,8 @@ class Settings(BaseModel):
     namespaces: tuple[str, ...] = ()
     lease_namespace: str = "default"
     lease_name: str = "rag-operator"
+    # Renewed well within the shortest time that `deaf_seconds` may be.
+    lease_seconds: Annotated[int, Field(ge=3, le=60)] = 15
     health_port: Port = 8080
     runtime_image: str = RUNTIME_IMAGE
     qdrant_image: str = QDRANT_IMAGE

@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import kopf
+from kopf._cogs.clients.errors import APIError
+from kopf._cogs.clients.watching import WatchingError
 from kopf._core.engines.peering import Identity
 
 from rag_operator import metrics, names
 from rag_operator.children import Children
+from rag_operator.errors import Deaf
 from rag_operator.names import Key
 from rag_operator.queue import WorkQueue
 
@@ -45,15 +48,21 @@ async def run(
     namespaces: Sequence[str],
     identity: str,
 ) -> None:
-    """Until a signal to stop. Without an identity kopf asks for the user's name, which a pod's user has none of."""
-    await kopf.operator(
-        registry=build_registry(queue, children, login),
-        settings=build_settings(),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=list(namespaces),
-        identity=Identity(identity),
-    )
+    """Until a signal to stop; Deaf when a watch cannot go on, as when its kind is no more.
+
+    Without an identity kopf asks for the user's name, which a pod's user has none of.
+    """
+    try:
+        await kopf.operator(
+            registry=build_registry(queue, children, login),
+            settings=build_settings(),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=list(namespaces),
+            identity=Identity(identity),
+        )
+    except (APIError, WatchingError) as ended:
+        raise Deaf(f"a watch ended: {ended}: is the CRD installed? Started anew, the operator waits for it") from ended
 
 
 def build_registry(

@@ -10,16 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from rag_operator import kube
-from tests.cluster import Cluster
+from tests.cluster import Cluster, ClusterError
+from tests.faults import audit
 
 ROOT = Path(__file__).parents[2]
 KINDS = (
@@ -46,7 +46,7 @@ EVERYWHERE = "*"
 Body = dict[str, Any]
 
 
-def wait_until(is_so: Callable[[], Any], *, seconds: float = 60, what: str = "it") -> Any:
+def wait_until(is_so: Callable[[], Any], *, seconds: float = 120, what: str = "it") -> Any:
     """The first true value."""
     ends_at = time.monotonic() + seconds
     while not (found := is_so()):
@@ -113,11 +113,15 @@ class Served:
         conditions = body.get("status", {}).get("conditions", [])
         return next((str(each["message"]) for each in conditions if each["type"] == type_), "")
 
-    def wait_for(self, pipeline: str, type_: str, status: str, reason: str, *, seconds: float = 60) -> None:
+    def wait_for(self, pipeline: str, type_: str, status: str, reason: str, *, seconds: float = 120) -> None:
         def is_so() -> bool:
             return self.condition(pipeline, type_) == (status, reason)
 
-        wait_until(is_so, seconds=seconds, what=f"{type_}={status} {reason} (now {self.condition(pipeline, type_)})")
+        try:
+            wait_until(is_so, seconds=seconds, what=f"{type_}={status} {reason}")
+        except AssertionError as late:
+            now = f"{self.condition(pipeline, type_)} {self.message(pipeline, type_)}"
+            raise AssertionError(f"{late}: it is {now}") from None
 
     def key(self, pipeline: str, name: str = "admin") -> str:
         secret = self.get("secret", f"{pipeline}-keys")
@@ -143,10 +147,25 @@ class Served:
         self.patch("pod", pod["metadata"]["name"], {"status": status}, "--subresource=status")
 
     def make_ready(self, pipeline: str) -> None:
-        for component in ("qdrant", "runtime"):
-            for pod in wait_until(partial(self.pods, pipeline, component), what=f"a {component} pod"):
-                self.play_kubelet(pod, ready=True, started=True)
-        self.wait_for(pipeline, "Ready", "True", "Reconciled")
+        """Until it is Ready, for pods of the spec before may still be about."""
+
+        def is_ready() -> bool:
+            for component in ("qdrant", "runtime"):
+                for pod in self.pods(pipeline, component):
+                    # One of the spec before may go between the look and the report.
+                    with suppress(ClusterError):
+                        self.play_kubelet(pod, ready=True, started=True)
+            return self.condition(pipeline) == ("True", "Reconciled")
+
+        wait_until(is_ready, what=f"{pipeline} to be Ready")
+
+    def quiet(self, operator: Operator, seconds: float) -> list[audit.Write]:
+        """What an operator writes in so many seconds."""
+        log = self.cluster.audit_log
+        assert log
+        before = len(audit.read_writes(log))
+        time.sleep(seconds)
+        return [write for write in audit.read_writes(log)[before:] if write.replica == operator.name]
 
     @contextmanager
     def operator(self, name: str = "operator", *, also: Sequence[str] = (), **environ: str) -> Iterator[Operator]:

@@ -111,7 +111,7 @@ def test_an_operator_that_starts_anew_applies_everything_and_changes_nothing(
         leads = [line["event"] for line in operator.said()].count("leading")
         operator.kill()
         operator.start()
-        wait_until(lambda: [line["event"] for line in operator.said()].count("leading") > leads, seconds=60)
+        wait_until(lambda: [line["event"] for line in operator.said()].count("leading") > leads)
         served.kubectl("annotate", "ragpipeline", library, f"example.com/visit={leads}", "--overwrite")
         served.wait_for(library, "Ready", "False", "Progressing")
         return versions(served, library) == before
@@ -229,7 +229,7 @@ def test_a_certificate_that_is_not_there_is_named(served: Served, operator: Oper
     served.kubectl(
         "create", "secret", "generic", "no-such-cert", "--from-literal=tls.crt=x", "--from-literal=tls.key=x"
     )
-    served.wait_for("bare", "SecretsResolved", "True", "Reconciled", seconds=60)
+    served.wait_for("bare", "SecretsResolved", "True", "Reconciled")
 
 
 def test_a_server_becomes_three_that_know_each_other(served: Served, operator: Operator) -> None:

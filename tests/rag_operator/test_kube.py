@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,10 @@ from typing import Any
 
 import kopf
 import pytest
+import yaml
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rag_operator import kube, names
 from rag_operator.errors import ApiError, Conflict, Forbidden, Rejected, Unreachable
@@ -187,3 +191,15 @@ def test_what_is_not_watched_needs_no_right_to_watch() -> None:
 def test_secrets_are_never_listed_or_watched() -> None:
     assert not kube.PERMISSIONS["", "secrets"] & {"list", "watch", "*"}
     assert not [verbs for verbs in kube.PERMISSIONS.values() if "*" in verbs]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_what_is_applied_is_the_same_read_as_json_or_as_yaml(text: str) -> None:
+    """The server reads it as YAML, which has other rules for strings."""
+    wire = kube.to_wire({"text": text})
+    assert json.loads(wire) == yaml.safe_load(wire) == {"text": text}
+
+
+@pytest.mark.parametrize("text", ["🙂", "\x85", "\u2028", "\x7f", "\ufeff", '\\ud83d"\\', "a\tb\r\nc"])
+def test_characters_that_yaml_takes_for_something_else_arrive(text: str) -> None:
+    assert yaml.safe_load(kube.to_wire({"text": text})) == {"text": text}

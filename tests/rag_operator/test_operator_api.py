@@ -199,7 +199,7 @@ def test_a_volume_that_cannot_grow_is_told_in_the_clusters_words(served: Served,
     assert "storageclass" in served.message(handbook, "Updated")
     assert "service account" not in served.message(handbook, "Updated")
     served.cluster.kubectl("patch", "storageclass", "standard", "-p", '{"allowVolumeExpansion": true}')
-    served.wait_for(handbook, "Updated", "True", "Reconciled", seconds=60)
+    served.wait_for(handbook, "Updated", "True", "Reconciled")
 
 
 def bind(served: Served, claim: str) -> None:
@@ -234,6 +234,16 @@ def test_deleting_it_takes_all_but_the_volume(served: Served, operator: Operator
     served.kubectl("delete", "ragpipeline", "brief")
     wait_until(lambda: not served.children("brief"))
     assert served.owned("persistentvolumeclaims", "brief")
+
+
+def test_one_that_somebody_holds_back_from_its_end_says_so(served: Served, operator: Operator) -> None:
+    served.pipeline("held")
+    wait_made(served, "held")
+    served.patch("rp", "held", {"metadata": {"finalizers": ["example.com/held"]}})
+    served.kubectl("delete", "rp", "held", "--wait=false")
+    served.wait_for("held", "Ready", "False", "Deleting")
+    served.patch("rp", "held", {"metadata": {"finalizers": None}})
+    wait_until(lambda: not served.children("held"))
 
 
 def test_a_pipeline_of_the_same_name_finds_its_volume_again(served: Served, operator: Operator) -> None:

@@ -32,7 +32,7 @@ def test_pods_that_name_their_images_are_never_replaced_by_another_release(serve
         served.pipeline("own", **OWN)
         served.pipeline("following")
         for name in ("own", "following"):
-            wait_until(lambda name=name: len(pods(served, name)) == 2, seconds=90, what=f"pods of {name}")
+            wait_until(lambda name=name: len(pods(served, name)) == 2, what=f"pods of {name}")
             served.make_ready(name)
         before = pods(served, "own")
     # As after `helm uninstall`: nobody is there, and nothing goes.
@@ -40,13 +40,11 @@ def test_pods_that_name_their_images_are_never_replaced_by_another_release(serve
     for number, release in enumerate((NEW, OLD)):
         with served.operator(f"release-{number}", **release) as operator:
             expected = [release["RUNTIME_IMAGE"], release["QDRANT_IMAGE"]]
-            wait_until(
-                lambda expected=expected: images(served, "following") == expected, seconds=40, what=str(expected)
-            )
+            wait_until(lambda expected=expected: images(served, "following") == expected, what=str(expected))
             served.kubectl("annotate", "rp", "own", f"example.com/seen-by={number}", "--overwrite")
-            wait_until(lambda: any(line["event"] == "leading" for line in operator.said()), seconds=90)
+            wait_until(lambda: any(line["event"] == "leading" for line in operator.said()))
             served.kubectl("delete", "configmap", "own")
             wait_until(lambda: served.get("configmap", "own"), what="the work of the new one")
         assert pods(served, "own") == before
         assert images(served, "own") == ["example.com/rag:own", "example.com/qdrant:own"]
-        served.wait_for("own", "Ready", "True", "Reconciled", seconds=5)
+        served.wait_for("own", "Ready", "True", "Reconciled")

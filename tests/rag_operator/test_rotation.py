@@ -81,6 +81,16 @@ def test_a_second_rotation_ends_the_first_key_at_once() -> None:
     assert not admitted(third) & admitted(first)
 
 
+@pytest.mark.parametrize("spoilt", ["", "two words", "line\nroot admin key", "ключ", "\u2028x"])
+def test_what_is_no_key_is_replaced_and_never_becomes_a_line(spoilt: str) -> None:
+    made = makers()
+    first = advance(None, None, NOW, made)
+    again = advance(Keys({**first.values, "admin": spoilt}, "", ""), None, NOW, made)
+    assert rotation.USABLE.fullmatch(again.values["admin"])
+    assert len(parse_file(lines(again))) == 3
+    assert again.values["client"] == first.values["client"]
+
+
 def test_a_wish_that_was_taken_back_changes_nothing() -> None:
     made = makers()
     rotated = advance(advance(None, None, NOW, made), "1", NOW, made)

@@ -279,6 +279,10 @@ def test_a_name_that_children_could_not_bear_is_refused(api_server: Cluster, nam
     assert f'metadata.name "{name}" must be at most 40 characters' in message
 
 
+def test_the_name_of_the_api_servers_service_is_refused(api_server: Cluster) -> None:
+    assert "metadata.name kubernetes" in refused(api_server, "kubernetes")
+
+
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [

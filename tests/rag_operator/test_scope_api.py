@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag_operator import kube
-from tests.rag_operator.served import EVERYWHERE, Served, rules, wait_until
+from tests.rag_operator.served import EVERYWHERE, MADE, Served, rules, wait_until
 
 pytestmark = pytest.mark.api
 
@@ -32,7 +32,7 @@ def test_with_roles_alone_it_serves_its_namespaces_and_no_other(served: Served) 
     with served.operator("few"):
         make(served, "elsewhere", "unserved")
         make(served, served.namespace, "served")
-        wait_until(lambda: is_served(served, served.namespace, "served"), seconds=90)
+        wait_until(lambda: is_served(served, served.namespace, "served"))
     assert not is_served(served, "elsewhere", "unserved")
 
 
@@ -48,8 +48,18 @@ def test_with_a_cluster_role_it_serves_all(served: Served) -> None:
     assert not may(served, "list", "secrets", "elsewhere")
     try:
         with served.operator("all", also=[EVERYWHERE]):
-            wait_until(lambda: is_served(served, "elsewhere", "unserved"), seconds=90)
+            wait_until(lambda: is_served(served, "elsewhere", "unserved"))
             make(served, "elsewhere", "watched")
             wait_until(lambda: is_served(served, "elsewhere", "watched"))
     finally:
         served.kubectl("delete", "clusterrolebinding,clusterrole", "rag-operator-everywhere")
+
+
+def test_a_namespace_that_was_deleted_keeps_the_operator_from_no_other(served: Served) -> None:
+    """Its Role went with it. The one that is left is served by a new process too, and watched."""
+    with served.operator("bereft", also=["gone"]) as operator:
+        served.pipeline("left")
+        wait_until(lambda: len(served.children("left")) == len(MADE))
+        served.kubectl("delete", "service", "left")
+        wait_until(lambda: served.get("service", "left"))
+        assert any(line.get("namespace") == "gone" for line in operator.said())

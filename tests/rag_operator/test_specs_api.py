@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -38,7 +37,7 @@ def test_any_spec_is_refused_clearly_or_worked_on_and_can_be_mended(
     wait_until(lambda: is_judged(served, name), what=f"a judgement of {spec}")
     served.kubectl("replace", "-f", "-", input=json.dumps(body(served, name, mended(served, name))))
     wait_until(lambda: is_judged(served, name), what="a judgement of the mended spec")
-    play_ready(served, name)
+    served.make_ready(name)
     served.kubectl("delete", "rp", name)
 
 
@@ -68,20 +67,6 @@ def mended(served: Served, name: str) -> dict[str, Any]:
         for block in ("managed", "external", "embedded"):
             kept.get(block, {}).pop(part, None)
     return {"vectorStore": kept}
-
-
-def play_ready(served: Served, name: str) -> None:
-    """Until it is Ready, for pods of the spec before may still be about."""
-
-    def is_ready() -> bool:
-        for component in ("qdrant", "runtime"):
-            for pod in served.pods(name, component):
-                # One of the spec before may go between the look and the report.
-                with suppress(ClusterError):
-                    served.play_kubelet(pod, ready=True, started=True)
-        return served.condition(name) == ("True", "Reconciled")
-
-    wait_until(is_ready, seconds=60, what=f"{name} to be Ready ({served.message(name)})")
 
 
 def test_the_operator_ran_through_all_of_it(operator: Operator) -> None:

@@ -33,7 +33,7 @@ def test_a_missing_secret_is_named_and_its_arrival_noticed(served: Served) -> No
     served.apply(secret(served, "gemini", other="x"))
     served.wait_for("asking", "SecretsResolved", "False", "SecretKeyMissing")
     served.apply(secret(served, "gemini", **{"api-key": "first"}))
-    served.wait_for("asking", "SecretsResolved", "True", "Reconciled", seconds=60)
+    served.wait_for("asking", "SecretsResolved", "True", "Reconciled")
     assert wait_until(lambda: served.get("deployment", "asking"))
 
 
@@ -82,7 +82,7 @@ def test_a_foreign_object_is_left_alone(served: Served, kind: str, body: dict[st
     assert found
     assert "mine" in found["data"]
     served.kubectl("delete", kind, foreign)
-    wait_until(lambda: len(served.children(name)) == len(MADE), seconds=60)
+    wait_until(lambda: len(served.children(name)) == len(MADE))
 
 
 def test_a_child_of_another_pipeline_is_not_taken_over(served: Served) -> None:
@@ -102,7 +102,7 @@ def test_a_secret_that_may_not_be_read_is_told(served: Served) -> None:
     served.wait_for("blind", "Ready", "False", "Forbidden")
     assert "secrets" in served.message("blind")
     grant(served, kube.PERMISSIONS)
-    served.wait_for("blind", "Ready", "False", "Progressing", seconds=60)
+    served.wait_for("blind", "Ready", "False", "Progressing")
 
 
 def test_a_rule_of_the_cluster_is_not_taken_for_a_missing_right(served: Served) -> None:
@@ -149,7 +149,7 @@ def test_what_an_earlier_pipeline_of_the_name_left_is_waited_for(served: Served)
     served.wait_for("again", "Ready", "False", "Progressing")
     assert "of an earlier pipeline again is still being removed" in served.message("again")
     served.patch("configmap", "again", {"metadata": {"finalizers": None}})
-    wait_until(lambda: len(served.children("again")) == len(MADE), seconds=60)
+    wait_until(lambda: len(served.children("again")) == len(MADE))
 
 
 def test_a_quota_is_named(served: Served) -> None:
@@ -159,7 +159,7 @@ def test_a_quota_is_named(served: Served) -> None:
     served.pipeline("big")
     served.wait_for("big", "Ready", "False", "QuotaExceeded")
     served.kubectl("delete", "resourcequota", "none")
-    wait_until(lambda: served.get("statefulset", "big-qdrant"), seconds=60)
+    wait_until(lambda: served.get("statefulset", "big-qdrant"))
 
 
 def test_a_right_that_is_missing_is_named(served: Served) -> None:
@@ -173,7 +173,7 @@ def test_a_right_that_is_missing_is_named(served: Served) -> None:
     assert "statefulsets" in served.message("rightless")
     assert served.get("deployment", "rightless")
     grant(served, kube.PERMISSIONS)
-    wait_until(lambda: served.get("statefulset", "rightless-qdrant"), seconds=60)
+    wait_until(lambda: served.get("statefulset", "rightless-qdrant"))
 
 
 def test_a_cluster_without_a_default_class_is_named(served: Served) -> None:
@@ -193,7 +193,7 @@ Report = Callable[[Served, dict[str, Any]], None]
 
 def crash(served: Served, pod: dict[str, Any]) -> None:
     state = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
-    last = {"terminated": {"exitCode": 3, "reason": "Error"}}
+    last = {"terminated": {"exitCode": 1, "reason": "Error"}}
     served.play_kubelet(pod, ready=False, state=state, lastState=last, restartCount=5)
 
 
@@ -214,7 +214,7 @@ def unready(served: Served, pod: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "report", "reason", "words"),
     [
-        ("crashing", crash, "CrashLooping", "exit code 3"),
+        ("crashing", crash, "CrashLooping", "exit code 1"),
         ("crowded", unschedulable, "Unschedulable", "no memory"),
         ("unready", unready, "ProbeFailing", "runs but is not ready"),
     ],

@@ -139,6 +139,16 @@ def test_a_question_that_fails_names_its_stage_and_heals(
     served.wait_for(wished, "Ready", "True", "Reconciled")
 
 
+def test_a_runtime_that_does_not_know_the_key_is_no_fault_of_its(
+    served: Served, wished: str, runtimes: Runtimes
+) -> None:
+    runtimes.status = 401
+    served.wait_for(wished, "Answering", "Unknown", "ProbeUnreachable")
+    served.wait_for(wished, "Ready", "True", "Reconciled")
+    runtimes.status = 200
+    served.wait_for(wished, "Answering", "True", "Reconciled")
+
+
 def test_a_disk_that_is_nearly_full_is_told_and_forgotten(served: Served, wished: str, runtimes: Runtimes) -> None:
     runtimes.checks = {"disk": {"status": "failing", "error": "less than 128 MB are free"}}
     served.wait_for(wished, "Ready", "True", "DiskNearlyFull")
