@@ -139,7 +139,7 @@ def show_next_steps(name: str, seconds: float) -> None:
   kubectl get ragpipelines -n {NAMESPACE} --watch
   kubectl port-forward -n {NAMESPACE} service/{PIPELINE} 8000:80
   export RAG_API_KEY=$(kubectl get secret {PIPELINE}-client -n {NAMESPACE} -o jsonpath='{{.data.api-key}}' | base64 -d)
-  rag-runtime ingest YOUR.pdf --url http://127.0.0.1:8000
+  .venv/bin/rag-runtime ingest YOUR.pdf --url http://127.0.0.1:8000
   curl -H "Authorization: Bearer $RAG_API_KEY" -H 'Content-Type: application/json' \\
        -d '{{"question": "..."}}' http://127.0.0.1:8000/v1/query
 
@@ -154,3 +154,8 @@ if __name__ == "__main__":
         sys.exit(f"error: {problem}")
     except subprocess.CalledProcessError as failed:
         sys.exit(f"error: that command ended with {failed.returncode}")
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted. `make demo` goes on where it was; `make down` takes away what is running.", file=sys.stderr
+        )
+        sys.exit(130)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +20,7 @@ metadata: {name: standard, annotations: {storageclass.kubernetes.io/is-default-c
 provisioner: kubernetes.io/no-provisioner
 volumeBindingMode: WaitForFirstConsumer
 """
-# Not `condition=Established`: that fails on a definition which has no conditions at all yet.
-ESTABLISHED = """--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"""
+ESTABLISHED_SECONDS = 60.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,5 +39,17 @@ def api_server() -> Iterator[Cluster]:
 def prepare(server: Cluster) -> None:
     """Our CRD, and a class for volume claims."""
     server.kubectl("apply", "-f", str(ROOT / "crds"))
-    server.kubectl("wait", ESTABLISHED, "crd/ragpipelines.ragops.dev", "--timeout=30s")
+    wait_established(server, "ragpipelines.ragops.dev")
     server.kubectl("apply", "-f", "-", input=STORAGE_CLASS)
+
+
+def wait_established(server: Cluster, definition: str) -> None:
+    """Until the API server serves a custom resource. `kubectl wait` fails on a definition without conditions yet."""
+    ends_at = time.monotonic() + ESTABLISHED_SECONDS
+    while True:
+        body = json.loads(server.kubectl("get", "crd", definition, "-o", "json"))
+        conditions = body.get("status", {}).get("conditions") or []
+        if any((each["type"], each["status"]) == ("Established", "True") for each in conditions):
+            return
+        assert time.monotonic() < ends_at, f"{definition} is not served: {conditions}"
+        time.sleep(0.1)

@@ -12,7 +12,7 @@ import yaml
 
 from rag_operator import names
 from tests.cluster import Cluster
-from tests.conftest import ESTABLISHED
+from tests.conftest import wait_established
 from tests.rag_operator.served import KINDS, ROOT, Operator, Served, wait_until
 
 pytestmark = pytest.mark.api
@@ -65,7 +65,7 @@ def prometheus(api_server: Cluster) -> Iterator[None]:
     definitions = yaml.safe_dump_all([definition(kind) for kind in names.OPTIONAL])
     api_server.kubectl("apply", "-f", "-", input=definitions)
     for kind in names.OPTIONAL:
-        api_server.kubectl("wait", ESTABLISHED, f"crd/{kind.plural}.{kind.group}", "--timeout=30s")
+        wait_established(api_server, f"{kind.plural}.{kind.group}")
     yield
     api_server.kubectl("delete", "-f", "-", input=definitions)
 

@@ -12,7 +12,7 @@ from rag_runtime.evaluation import Expected, Outcome
 
 HIT = {
     "document_id": "d1",
-    "source": "handbook.pdf",
+    "source": "manuals/handbook.pdf",
     "page": 2,
     "page_last": 3,
     "row": None,
@@ -25,6 +25,8 @@ HIT = {
     ("expected", "met"),
     [
         ({"document": "handbook.pdf"}, True),
+        ({"document": "manuals/handbook.pdf"}, True),
+        ({"document": "book.pdf"}, False),
         ({"document": "d1"}, True),
         ({"document": "other.pdf"}, False),
         ({"document": "d1", "page": 3}, True),
