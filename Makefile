@@ -50,7 +50,7 @@ fmt: $(INSTALLED) ## format, and mend what lint can mend
 unit: $(INSTALLED) ## tests that need no pods
 	$(BIN)/python -m tests.cluster binaries --control-plane --played-nodes
 	$(BIN)/python -m tests.browser
-	$(BIN)/pytest -m "not e2e" $(PARALLEL)
+	$(BIN)/pytest -m "not e2e and not bench" $(PARALLEL)
 
 e2e: $(INSTALLED) ## tests in a real cluster
 	$(BIN)/python -m tests.cluster binaries
@@ -61,6 +61,7 @@ faults: $(INSTALLED) ## kill things RUNS times over (10), and write what was los
 	RUNS=$(RUNS) $(BIN)/pytest -m faults -s -q
 
 bench: $(INSTALLED) ## measure ragops beside the bare loop and three frameworks
+	$(BIN)/pytest -m bench
 	$(BIN)/python -m benchmarks.runtime $(BENCH)
 
 images: $(INSTALLED) ## build the images

@@ -7,6 +7,7 @@ const HEALTH_MS = 15_000;
 
 let asking = null; // the AbortController of the answer that is being written
 let after = null; // where the next page of documents begins
+let listing = 0; // the newest list of documents: what comes late for an older one is dropped
 
 // ---- the service
 
@@ -296,19 +297,22 @@ function outcome(file) {
 
 async function refresh() {
   after = null;
-  $("documents").replaceChildren();
-  await more();
+  await more({ anew: true });
 }
 
-async function more() {
+async function more({ anew = false } = {}) {
+  const mine = ++listing;
   try {
     const start = after ? `&after=${encodeURIComponent(after)}` : "";
     const page = await (await call(`/v1/documents?limit=${PAGE_SIZE}${start}`)).json();
+    if (mine !== listing) return;
     after = page.next;
+    if (anew) $("documents").replaceChildren();
     $("documents").append(...page.documents.map(documentItem));
     $("no-documents").textContent = "There are none yet.";
     $("no-documents").hidden = $("documents").children.length > 0;
   } catch (error) {
+    if (mine !== listing) return;
     after = null;
     $("no-documents").hidden = false;
     $("no-documents").textContent = explain(error);
@@ -410,7 +414,7 @@ $("drop").addEventListener("drop", (event) => {
   event.preventDefault();
   for (const file of event.dataTransfer.files) upload(file);
 });
-$("more").addEventListener("click", more);
+$("more").addEventListener("click", () => more());
 
 $("key-button").addEventListener("click", () => askForKey());
 $("key-form").addEventListener("submit", (event) => {

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.operator.__main__ import measure, parse, write
 
-pytestmark = pytest.mark.api
+pytestmark = [pytest.mark.api, pytest.mark.bench]
 
 
 async def test_a_small_run_measures_everything_and_an_idle_operator_writes_nothing(tmp_path: Path) -> None:
